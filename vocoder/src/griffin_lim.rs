@@ -1,0 +1,1 @@
+//! Griffin-Lim: the baseline without a network.

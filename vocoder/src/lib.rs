@@ -1,0 +1,26 @@
+//! A diffusion vocoder: mel spectrograms to sound in 1 to 50 reverse steps.
+//!
+//! The library reads top to bottom along the data: [`audio`] -> [`mel`] -> [`render`], which asks a
+//! [`voice`]'s [`network`] for the noise at each level of a [`schedule`] and moves on by a
+//! [`sampler`]. It opens no device, prints nothing and parses no command line.
+
+pub mod audio;
+pub mod config;
+pub mod error;
+pub mod griffin_lim;
+pub mod mel;
+pub mod metrics;
+pub mod network;
+pub mod noise;
+pub mod ops;
+#[cfg(feature = "pictures")]
+pub mod picture;
+pub mod prior;
+pub mod render;
+pub mod sampler;
+pub mod schedule;
+pub mod voice;
+
+mod kernel;
+
+pub use error::{Error, Result};

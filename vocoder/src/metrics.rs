@@ -1,0 +1,1 @@
+//! Objective distances between two signals.

@@ -1,0 +1,1 @@
+//! Spectrogram pictures.

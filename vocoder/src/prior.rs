@@ -1,0 +1,1 @@
+//! What the reverse chain starts from.

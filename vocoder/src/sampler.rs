@@ -1,0 +1,1 @@
+//! From one noise level to the next.
