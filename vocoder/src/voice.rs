@@ -1,1 +1,3 @@
 //! Voice files.
+
+pub mod lmnt;
