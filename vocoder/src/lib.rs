@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod network;
 pub mod noise;
 pub mod ops;
+pub mod output_file;
 #[cfg(feature = "pictures")]
 pub mod picture;
 pub mod prior;

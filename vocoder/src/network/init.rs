@@ -37,7 +37,9 @@ pub fn initial_weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
                 let deviation = (gain / ((taps * ci) as f64).sqrt()) as f32;
                 values.iter_mut().for_each(|v| *v *= deviation);
             }
-            [channels] if parameter.name.starts_with("film") && parameter.name.contains("output") => {
+            [channels]
+                if parameter.name.starts_with("film") && parameter.name.contains("output") =>
+            {
                 values[channels / 2..].fill(1.0);
             }
             [_] => {}
