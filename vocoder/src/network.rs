@@ -9,10 +9,12 @@
 mod blocks;
 mod init;
 mod level;
+mod reach;
 
 pub use blocks::{Down, Film, Up};
 pub use init::initial_weights;
 pub use level::encode_level;
+pub use reach::{Reach, reach};
 
 use crate::config::{ModelConfig, Padding};
 use crate::ops::{self, Taps};
@@ -95,6 +97,21 @@ impl Network {
     /// The precision of the weights.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// The downsampling blocks, from the waveform's rate to the mel's.
+    pub fn down(&self) -> &[Down] {
+        &self.down
+    }
+
+    /// The FiLM modules, from the waveform's rate to the mel's.
+    pub fn film(&self) -> &[Film] {
+        &self.film
+    }
+
+    /// The upsampling blocks, from the mel's rate to the waveform's.
+    pub fn up(&self) -> &[Up] {
+        &self.up
     }
 
     /// Predicts the unit noise in `signal`.
