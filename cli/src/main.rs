@@ -1,1 +1,8 @@
-fn main(){}
+//! The program `vocoder`.
+mod failure;
+mod inputs;
+mod interrupt;
+mod output;
+mod progress;
+mod shard;
+fn main() {}
