@@ -12,7 +12,7 @@ demo: build
 ## The program, in target/release/vocoder.
 build:
 	@scripts/setup
-	$(CARGO) build --release --locked -p vocoder-cli $(CARGO_FLAGS)
+	$(CARGO) build --release --locked --workspace --bin vocoder $(CARGO_FLAGS)
 
 ## Every test of every package (the end-to-end tests run the program that `build` made).
 test: build

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 
+use crate::failure::Interrupted;
+
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening.
@@ -20,4 +22,13 @@ pub fn listen() -> Result<()> {
 /// Whether the user asked to stop.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
+}
+
+/// # Errors
+/// [`Interrupted`] if the user asked to stop.
+pub fn check() -> Result<()> {
+    match requested() {
+        true => Err(Interrupted { done: "nothing left half-done".into() }.into()),
+        false => Ok(()),
+    }
 }
