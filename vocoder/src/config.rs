@@ -1,1 +1,356 @@
-//! Configuration of the network.
+//! The shape of the network: [`ModelConfig`], its presets and the list of its parameters.
+//!
+//! One config describes the network for training, rendering and streaming; it travels in every
+//! voice file. The default reading of WaveGrad (Chen et al. 2021, arXiv 2009.00713, section 3)
+//! follows the three open implementations where the paper leaves a choice.
+
+use crate::prior::PriorConfig;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The slope of every leaky ReLU for negative values.
+pub const LEAKY_SLOPE: f64 = 0.2;
+
+/// Taps of every convolution but the stem and the 1x1 residuals.
+pub const TAPS: usize = 3;
+
+/// Taps of the convolution that reads the waveform.
+pub const STEM_TAPS: usize = 5;
+
+/// Shape of a WaveGrad network.
+///
+/// Written with the hop and band count of Base: the mel passes `first` -> `up[0]` … `up[4]`, each
+/// block repeating its rows `factors[i]` times, while the noisy waveform passes `stem` -> `down[0]`
+/// … `down[3]` the other way; after each stage of the waveform's path a FiLM module scales and
+/// shifts the block of the mel's path that runs at the same rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Bands of the mel that conditions the network (paper: 128).
+    pub n_mels: usize,
+    /// Channels of the convolution over the mel (paper: 768).
+    pub first: usize,
+    /// Channels of the 5-tap convolution over the waveform (paper: 32).
+    pub stem: usize,
+    /// Channels of the downsampling blocks, from the waveform's rate to the mel's
+    /// (paper: 128, 128, 256, 512). One fewer than `up`.
+    pub down: Vec<usize>,
+    /// Channels of the upsampling blocks, from the mel's rate to the waveform's
+    /// (paper: 512, 512, 256, 128, 128).
+    pub up: Vec<usize>,
+    /// Upsampling factor of each block in `up` (paper: 5, 5, 3, 2, 2); their product is the hop.
+    /// The downsampling blocks take the same factors backwards, without the first.
+    pub factors: Vec<usize>,
+    /// Dilations of the four convolutions of each upsampling block.
+    pub up_dilations: Vec<[usize; 4]>,
+    /// Dilations of the three convolutions of each downsampling block (paper: 1, 2, 4).
+    pub down_dilations: [usize; 3],
+    /// How the noise level is told to the network.
+    pub level: LevelEncoding,
+    /// On which side convolutions see.
+    pub padding: Padding,
+    /// Added to the log-mel before `mel_scale` is applied.
+    pub mel_shift: f32,
+    /// Multiplies the shifted log-mel, so that the network sees values of about unit size.
+    pub mel_scale: f32,
+    /// What the chain starts from.
+    pub prior: PriorConfig,
+}
+
+/// How the noise level becomes a vector of sines and cosines, added inside each FiLM module.
+///
+/// With `d` channels, angle `k` of `d/2` is `p * 10^(-4k/(d/2))`, where `p` is below.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LevelEncoding {
+    /// `p = scale * l` (paper: scale 5000; the PyPI package `wavegrad` 0.1.5 leaves it at 1, where
+    /// small noise can't be told apart).
+    Level {
+        /// Radians per unit of noise level.
+        scale: f64,
+    },
+    /// `p = scale * ln(l / sqrt(1 - l^2))`, half the log-SNR, limited to ±10: resolves small noise
+    /// and large noise alike.
+    LogSnr {
+        /// Radians per unit of half log-SNR.
+        scale: f64,
+    },
+}
+
+/// On which side the convolutions are padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Padding {
+    /// Both sides alike: the network sees as far ahead as back (paper).
+    Symmetric,
+    /// All padding on the past's side; the mel alone leads, by `look_ahead` frames.
+    Causal {
+        /// Frames of mel that the network sees ahead of the waveform.
+        look_ahead: usize,
+    },
+}
+
+/// One parameter of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Name in the voice file.
+    pub name: String,
+    /// `[taps, channels in, channels out]` for a weight, `[channels out]` for a bias.
+    pub shape: Vec<usize>,
+}
+
+impl ModelConfig {
+    /// Names of the presets, for messages.
+    pub const PRESETS: [&'static str; 6] = ["base", "large", "half", "small", "quarter", "eighth"];
+
+    /// The preset `name` over `n_mels` bands, with the paper's hop of 300 samples.
+    ///
+    /// `base` and `large` are the paper's; `large` follows each block by a twin that doesn't
+    /// resample. The others are narrower, so that they run in real time on a CPU.
+    ///
+    /// # Errors
+    /// Unknown names, with the known ones.
+    pub fn preset(name: &str, n_mels: usize) -> Result<Self> {
+        let (first, stem, down, up): (usize, usize, &[usize], &[usize]) = match name {
+            "base" => (768, 32, &[128, 128, 256, 512], &[512, 512, 256, 128, 128]),
+            "half" => (384, 16, &[64, 64, 128, 256], &[256, 256, 128, 64, 64]),
+            "small" => (256, 16, &[32, 48, 96, 192], &[192, 160, 96, 48, 32]),
+            "quarter" => (192, 16, &[32, 32, 64, 128], &[128, 128, 64, 32, 32]),
+            "eighth" => (96, 8, &[16, 16, 32, 64], &[64, 64, 32, 16, 16]),
+            "large" => (
+                768,
+                32,
+                &[32, 128, 128, 128, 128, 256, 256, 512, 512],
+                &[512, 512, 512, 512, 256, 256, 128, 128, 128, 128],
+            ),
+            other => {
+                return Err(Error::mismatch(
+                    "model preset",
+                    Self::PRESETS.join(", "),
+                    format!("`{other}`"),
+                ));
+            }
+        };
+        let (factors, up_dilations) = if name == "large" {
+            (vec![5, 1, 5, 1, 3, 1, 2, 1, 2, 1], vec![[1, 2, 4, 8]; 10])
+        } else {
+            let (coarse, fine) = ([1, 2, 1, 2], [1, 2, 4, 8]);
+            (vec![5, 5, 3, 2, 2], vec![coarse, coarse, fine, fine, fine])
+        };
+        Ok(ModelConfig {
+            n_mels,
+            first,
+            stem,
+            down: down.to_vec(),
+            up: up.to_vec(),
+            factors,
+            up_dilations,
+            down_dilations: [1, 2, 4],
+            level: LevelEncoding::Level { scale: 5000.0 },
+            padding: Padding::Symmetric,
+            mel_shift: 0.0,
+            mel_scale: 1.0,
+            prior: PriorConfig::Standard,
+        })
+    }
+
+    /// Samples of waveform per frame of mel: the product of the factors.
+    pub fn hop(&self) -> usize {
+        self.factors.iter().product()
+    }
+
+    /// Factors of the downsampling blocks, from the waveform's rate to the mel's.
+    pub fn down_factors(&self) -> Vec<usize> {
+        self.factors.iter().skip(1).rev().copied().collect()
+    }
+
+    /// Channels of the waveform's path from the stem on: the inputs of the FiLM modules.
+    pub fn down_channels(&self) -> Vec<usize> {
+        std::iter::once(self.stem).chain(self.down.iter().copied()).collect()
+    }
+
+    /// Checks that the parts agree with each other and with the mel's `hop`.
+    ///
+    /// # Errors
+    /// The first key that is out of range or doesn't fit, with what was expected.
+    pub fn validate(&self, hop: usize) -> Result<()> {
+        let blocks = self.up.len();
+        if blocks == 0 {
+            return Err(Error::config("model.up", "expected at least one block, got none"));
+        }
+        for (key, len, expected) in [
+            ("model.factors", self.factors.len(), blocks),
+            ("model.up_dilations", self.up_dilations.len(), blocks),
+            ("model.down", self.down.len(), blocks - 1),
+        ] {
+            if len != expected {
+                let reason = format!("expected {expected} entries for {blocks} blocks, got {len}");
+                return Err(Error::config(key, reason));
+            }
+        }
+        let channels = [self.n_mels, self.first, self.stem];
+        for &value in channels.iter().chain(&self.down).chain(&self.up) {
+            if !(1..=4096).contains(&value) {
+                let reason = format!("expected channel counts of 1 to 4096, got {value}");
+                return Err(Error::config("model", reason));
+            }
+        }
+        for channels in self.down_channels() {
+            if channels % 2 != 0 {
+                let reason = format!("expected an even count for sine and cosine, got {channels}");
+                return Err(Error::config("model.stem and model.down", reason));
+            }
+        }
+        let dilations = self.up_dilations.iter().flatten().chain(&self.down_dilations);
+        for &value in dilations.chain(&self.factors) {
+            if !(1..=1024).contains(&value) {
+                let reason = format!("expected factors and dilations of 1 to 1024, got {value}");
+                return Err(Error::config("model", reason));
+            }
+        }
+        let product = self.factors.iter().try_fold(1usize, |p, &f| p.checked_mul(f));
+        if product != Some(hop) {
+            let reason = format!(
+                "expected factors whose product is the mel's hop of {hop}, got {:?}",
+                self.factors
+            );
+            return Err(Error::config("model.factors", reason));
+        }
+        if !(self.mel_shift.is_finite() && self.mel_scale.is_finite() && self.mel_scale != 0.0) {
+            let reason = format!("expected finite values, got {} and {}", self.mel_shift, self.mel_scale);
+            return Err(Error::config("model.mel_shift and model.mel_scale", reason));
+        }
+        let (LevelEncoding::Level { scale } | LevelEncoding::LogSnr { scale }) = self.level;
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Error::config("model.level", format!("expected a positive scale, got {scale}")));
+        }
+        if let Padding::Causal { look_ahead } = self.padding
+            && look_ahead > 64
+        {
+            let reason = format!("expected at most 64 frames, got {look_ahead}");
+            return Err(Error::config("model.padding.causal.look_ahead", reason));
+        }
+        self.prior.validate()
+    }
+
+    /// Every parameter of the network in a fixed order, which is also the order of optimiser state
+    /// and random initialisation.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut list = Vec::new();
+        let mut conv = |name: String, taps: usize, ci: usize, co: usize| {
+            list.push(Parameter { name: format!("{name}.weight"), shape: vec![taps, ci, co] });
+            list.push(Parameter { name: format!("{name}.bias"), shape: vec![co] });
+        };
+        conv("mel".into(), TAPS, self.n_mels, self.first);
+        conv("stem".into(), STEM_TAPS, 1, self.stem);
+        let down = self.down_channels();
+        for (i, pair) in down.windows(2).enumerate() {
+            conv(format!("down.{i}.residual"), 1, pair[0], pair[1]);
+            for j in 0..self.down_dilations.len() {
+                conv(format!("down.{i}.conv.{j}"), TAPS, pair[usize::from(j > 0)], pair[1]);
+            }
+        }
+        for (i, (&channels, &target)) in down.iter().zip(self.up.iter().rev()).enumerate() {
+            conv(format!("film.{i}.input"), TAPS, channels, channels);
+            conv(format!("film.{i}.output"), TAPS, channels, 2 * target);
+        }
+        let mut ci = self.first;
+        for (i, &co) in self.up.iter().enumerate() {
+            conv(format!("up.{i}.residual"), 1, ci, co);
+            for j in 0..4 {
+                conv(format!("up.{i}.conv.{j}"), TAPS, if j == 0 { ci } else { co }, co);
+            }
+            ci = co;
+        }
+        conv("last".into(), TAPS, ci, 1);
+        list
+    }
+
+    /// Number of trained values.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum()
+    }
+
+    /// Multiply-adds of one step per frame of mel, counted as the open implementations run the
+    /// layers (residuals at the higher rate), so that speeds compare.
+    pub fn macs_per_frame(&self) -> usize {
+        let hop = self.hop();
+        let mut macs = TAPS * self.n_mels * self.first + STEM_TAPS * self.stem * hop;
+        let down = self.down_channels();
+        let mut rate = hop;
+        let factors = self.down_factors();
+        for (i, (&c, &target)) in down.iter().zip(self.up.iter().rev()).enumerate() {
+            macs += rate * TAPS * c * (c + 2 * target);
+            if let (Some(&next), Some(factor)) = (down.get(i + 1), factors.get(i)) {
+                macs += rate * c * next;
+                rate /= factor;
+                macs += rate * TAPS * next * (c + 2 * next);
+            }
+        }
+        let (mut ci, mut rate) = (self.first, 1);
+        for (&co, factor) in self.up.iter().zip(&self.factors) {
+            rate *= factor;
+            macs += rate * co * (ci + TAPS * (ci + 3 * co));
+            ci = co;
+        }
+        macs + rate * TAPS * ci
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn parameter_counts_are_the_published_ones() {
+        // 15,810,401 is the count in the README of ivanvovk/WaveGrad (80 bands).
+        assert_eq!(ModelConfig::preset("base", 80).unwrap().parameter_count(), 15_810_401);
+        let count = |name| ModelConfig::preset(name, 128).unwrap().parameter_count();
+        assert_eq!(count("base"), 15_920_993);
+        assert_eq!(count("half"), 4_058_289);
+        assert_eq!(count("small"), 2_083_953);
+        assert_eq!(count("quarter"), 1_056_785);
+    }
+
+    #[test]
+    fn base_costs_35_gmac_per_second() {
+        let base = ModelConfig::preset("base", 128).unwrap();
+        let per_second = base.macs_per_frame() as f64 * 24000.0 / 300.0;
+        assert!((per_second / 1e9 - 35.12).abs() < 0.01, "{per_second}");
+    }
+
+    #[test]
+    fn the_product_of_the_factors_must_be_the_hop() {
+        let base = ModelConfig::preset("base", 128).unwrap();
+        assert!(base.validate(300).is_ok());
+        let message = base.validate(256).unwrap_err().to_string();
+        assert!(message.contains("256") && message.contains("[5, 5, 3, 2, 2]"), "{message}");
+    }
+
+    #[test]
+    fn every_preset_is_valid_and_others_are_refused() {
+        for name in ModelConfig::PRESETS {
+            ModelConfig::preset(name, 128).unwrap().validate(300).unwrap();
+        }
+        assert!(ModelConfig::preset("huge", 128).unwrap_err().to_string().contains("quarter"));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let base = ModelConfig::preset("base", 128).unwrap();
+        let broken: [fn(&mut ModelConfig); 6] = [
+            |c| c.up.clear(),
+            |c| c.down.push(4),
+            |c| c.stem = 0,
+            |c| c.stem = 33,
+            |c| c.mel_scale = f32::NAN,
+            |c| c.level = LevelEncoding::Level { scale: 0.0 },
+        ];
+        for (i, change) in broken.iter().enumerate() {
+            let mut config = base.clone();
+            change(&mut config);
+            assert!(config.validate(300).is_err(), "change {i}");
+        }
+    }
+}

@@ -1,1 +1,188 @@
-//! The WaveGrad network.
+//! The WaveGrad network (Chen et al. 2021, arXiv 2009.00713, section 3 and figure 3): predicts the
+//! noise in a waveform from the waveform, its mel and the noise level.
+//!
+//! Signals are `[batch, rows, channels]`. The waveform goes down to the mel's rate through [`Down`]
+//! blocks, the mel goes up to the waveform's rate through [`Up`] blocks, and a [`Film`] module joins
+//! the two at each rate. This definition serves training, rendering and streaming alike; names and
+//! shapes of its weights are [`ModelConfig::parameters`].
+
+mod blocks;
+mod init;
+mod level;
+
+pub use blocks::{Down, Film, Up};
+pub use init::initial_weights;
+pub use level::encode_level;
+
+use crate::config::{ModelConfig, Padding};
+use crate::ops::{self, Taps};
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Weights by name.
+pub type Weights = BTreeMap<String, Tensor>;
+
+/// A network: a config and its weights.
+#[derive(Debug, Clone)]
+pub struct Network {
+    config: ModelConfig,
+    device: Device,
+    dtype: DType,
+    mel: Conv,
+    stem: Conv,
+    down: Vec<Down>,
+    film: Vec<Film>,
+    up: Vec<Up>,
+    last: Conv,
+}
+
+impl Network {
+    /// Builds the network over `weights`, whose tensors it shares: when a trainer changes them in
+    /// place, the network changes too.
+    ///
+    /// # Errors
+    /// A parameter that is missing, has another shape, or that the config doesn't have.
+    pub fn new(config: &ModelConfig, weights: &Weights) -> Result<Self> {
+        let parameters = config.parameters();
+        for parameter in &parameters {
+            let Some(tensor) = weights.get(&parameter.name) else {
+                return Err(Error::mismatch("weights", format!("`{}`", parameter.name), "no such tensor"));
+            };
+            if tensor.dims() != parameter.shape {
+                return Err(Error::mismatch(
+                    format!("weight `{}`", parameter.name),
+                    format!("shape {:?}", parameter.shape),
+                    format!("{:?}", tensor.dims()),
+                ));
+            }
+        }
+        if let Some(name) = weights.keys().find(|name| parameters.iter().all(|p| p.name != **name)) {
+            return Err(Error::mismatch("weights", "only the config's", format!("`{name}`")));
+        }
+        let build = Build { weights, padding: config.padding };
+        let down = config.down_factors();
+        let first = &weights["mel.weight"];
+        Ok(Network {
+            device: first.device().clone(),
+            dtype: first.dtype(),
+            mel: build.conv("mel", 1),
+            stem: build.conv("stem", 1),
+            down: (0..config.down.len())
+                .map(|i| Down::new(&build, &format!("down.{i}"), down[i], config.down_dilations))
+                .collect(),
+            film: (0..config.up.len()).map(|i| Film::new(&build, &format!("film.{i}"))).collect(),
+            up: (0..config.up.len())
+                .map(|i| {
+                    Up::new(&build, &format!("up.{i}"), config.factors[i], config.up_dilations[i])
+                })
+                .collect(),
+            last: build.conv("last", 1),
+            config: config.clone(),
+        })
+    }
+
+    /// The config that the network was built from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where the weights lie.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The precision of the weights.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Predicts the unit noise in `signal`.
+    ///
+    /// `signal` `[batch, frames * hop]` is the noisy waveform over the prior's deviation, `mel`
+    /// `[batch, frames, n_mels]` the log-mel as the config of the voice defines it, `levels` the
+    /// noise level of each clip, in (0, 1]. Returns `[batch, frames * hop]`.
+    ///
+    /// # Errors
+    /// Shapes that don't fit each other.
+    pub fn forward(&self, signal: &Tensor, mel: &Tensor, levels: &[f64]) -> Result<Tensor> {
+        let (batch, samples) = signal.dims2()?;
+        let (mel_batch, frames, bands) = mel.dims3()?;
+        let hop = self.config.hop();
+        if (mel_batch, frames * hop, bands) != (batch, samples, self.config.n_mels) || levels.len() != batch {
+            return Err(Error::mismatch(
+                "network input",
+                format!("a signal [batch, frames * {hop}], a mel [batch, frames, {}] and a level a clip", self.config.n_mels),
+                format!("{:?}, {:?} and {} levels", signal.dims(), mel.dims(), levels.len()),
+            ));
+        }
+        let mut wave = self.stem.forward(&signal.unsqueeze(2)?)?;
+        let mut films = Vec::with_capacity(self.film.len());
+        for (i, film) in self.film.iter().enumerate() {
+            let encoded = encode_level(&self.config.level, levels, wave.dim(2)?);
+            let encoded = Tensor::from_vec(encoded, (batch, 1, wave.dim(2)?), &self.device)?;
+            films.push(film.forward(&wave, &encoded.to_dtype(self.dtype)?)?);
+            if let Some(down) = self.down.get(i) {
+                wave = down.forward(&wave)?;
+            }
+        }
+        let mut x = self.mel.forward(&self.prepare_mel(mel)?)?;
+        for up in &self.up {
+            // One FiLM a block, from the mel's rate to the waveform's.
+            let Some(film) = films.pop() else { break };
+            x = up.forward(&x, &film)?;
+        }
+        Ok(self.last.forward(&x)?.squeeze(2)?)
+    }
+
+    /// The mel on the scale that the network sees, ahead by the look-ahead of causal networks (past
+    /// the end the last frame is held).
+    fn prepare_mel(&self, mel: &Tensor) -> Result<Tensor> {
+        let (shift, scale) = (f64::from(self.config.mel_shift), f64::from(self.config.mel_scale));
+        let mel = mel.affine(scale, shift * scale)?;
+        let frames = mel.dim(1)?;
+        match self.config.padding {
+            Padding::Causal { look_ahead } if look_ahead > 0 && frames > 0 => {
+                let last = mel.narrow(1, frames - 1, 1)?;
+                let ahead = look_ahead.min(frames);
+                let mut parts = vec![mel.narrow(1, ahead, frames - ahead)?];
+                parts.extend(std::iter::repeat_n(last, ahead));
+                Ok(Tensor::cat(&parts, 1)?)
+            }
+            _ => Ok(mel),
+        }
+    }
+}
+
+/// A convolution with its weights.
+#[derive(Debug, Clone)]
+struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+    taps: Taps,
+}
+
+impl Conv {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        ops::conv1d(x, &self.weight, &self.bias, self.taps)
+    }
+}
+
+/// What the blocks are built from. [`Network::new`] has checked that every name is there.
+struct Build<'a> {
+    weights: &'a Weights,
+    padding: Padding,
+}
+
+impl Build<'_> {
+    fn conv(&self, name: &str, dilation: usize) -> Conv {
+        let weight = self.weights[&format!("{name}.weight")].clone();
+        let span = dilation * (weight.dims()[0] - 1);
+        let left = match self.padding {
+            Padding::Symmetric => span / 2,
+            Padding::Causal { .. } => span,
+        };
+        let bias = self.weights[&format!("{name}.bias")].clone();
+        Conv { weight, bias, taps: Taps { dilation, left } }
+    }
+}
