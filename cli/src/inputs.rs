@@ -194,9 +194,8 @@ mod tests {
     #[test]
     fn two_inputs_with_one_output_are_refused() {
         let data = folder(&["a.wav", "a.flac"]);
-        let error =
-            plan(&[data.path().to_path_buf()], &data.path().join("out"), AUDIO, &["wav"])
-                .unwrap_err();
+        let error = plan(&[data.path().to_path_buf()], &data.path().join("out"), AUDIO, &["wav"])
+            .unwrap_err();
         assert!(error.is::<Usage>());
         assert!(error.to_string().contains("a.flac") && error.to_string().contains("a.wav"));
     }

@@ -52,8 +52,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows =
-            [vec!["näme".to_string(), "1.25".into()], vec!["b".to_string(), "12.5".into()]];
+        let rows = [vec!["näme".to_string(), "1.25".into()], vec!["b".to_string(), "12.5".into()]];
         assert_eq!(aligned(&["", "RTF"], &rows), "       RTF\nnäme  1.25\nb     12.5");
     }
 }

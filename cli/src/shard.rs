@@ -68,8 +68,10 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        let (index, count) = parts.ok_or_else(|| format!("expected I/N such as 2/8, got '{text}'"))?;
+        let parts =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let (index, count) =
+            parts.ok_or_else(|| format!("expected I/N such as 2/8, got '{text}'"))?;
         Self::new(index, count)
     }
 }
@@ -85,7 +87,8 @@ type Number<'a> = &'a dyn Fn(&str) -> Result<Option<usize>, String>;
 
 /// Position (from 0) and size of the Slurm job array that this process belongs to.
 fn slurm_array(number: Number) -> Result<Option<(usize, usize)>, String> {
-    let (Some(id), Some(count)) = (number("SLURM_ARRAY_TASK_ID")?, number("SLURM_ARRAY_TASK_COUNT")?)
+    let (Some(id), Some(count)) =
+        (number("SLURM_ARRAY_TASK_ID")?, number("SLURM_ARRAY_TASK_COUNT")?)
     else {
         return Ok(None);
     };
@@ -99,8 +102,7 @@ fn slurm_array(number: Number) -> Result<Option<(usize, usize)>, String> {
 
 /// Rank (from 0), number of ranks, and the variable that told.
 fn rank(number: Number) -> Result<Option<(usize, usize, &'static str)>, String> {
-    for (rank, size) in
-        [("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE")]
+    for (rank, size) in [("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE")]
     {
         if let (Some(position), Some(count)) = (number(rank)?, number(size)?) {
             return Ok(Some((position, count, rank)));
@@ -186,10 +188,7 @@ mod tests {
         assert_eq!(under(&[("PMI_RANK", "0"), ("PMI_SIZE", "2")]), Ok(Some("1/2".into())));
         let srun = [("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "3"), ("SLURM_NTASKS", "8")];
         assert_eq!(under(&srun), Ok(Some("1/3".into())));
-        assert_eq!(
-            under(&[("SLURM_PROCID", "1"), ("SLURM_NTASKS", "3")]),
-            Ok(Some("2/3".into()))
-        );
+        assert_eq!(under(&[("SLURM_PROCID", "1"), ("SLURM_NTASKS", "3")]), Ok(Some("2/3".into())));
     }
 
     #[test]

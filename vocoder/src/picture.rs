@@ -120,9 +120,8 @@ fn temporary(path: &Path) -> Result<tempfile::NamedTempFile> {
 
 fn load_font() -> Result<()> {
     static LOADED: OnceLock<bool> = OnceLock::new();
-    let load = || {
-        register_font(FONT, FontStyle::Normal, include_bytes!("picture/labels.ttf")).is_ok()
-    };
+    let load =
+        || register_font(FONT, FontStyle::Normal, include_bytes!("picture/labels.ttf")).is_ok();
     match LOADED.get_or_init(load) {
         true => Ok(()),
         false => Err(Error::config("picture", "the embedded font is damaged")),
@@ -187,13 +186,7 @@ fn draw_panel(
 }
 
 /// The spectrogram itself, interpolated between frames and bands.
-fn draw_pixels(
-    canvas: &Canvas,
-    mel: &Mel,
-    (x, y): (i32, i32),
-    width: i32,
-    top_db: f32,
-) -> Drawn {
+fn draw_pixels(canvas: &Canvas, mel: &Mel, (x, y): (i32, i32), width: i32, top_db: f32) -> Drawn {
     let n_mels = mel.config.n_mels;
     let levels: Vec<f32> = mel.data.iter().map(|&value| decibels(mel, value)).collect();
     for column in 0..width {
