@@ -66,15 +66,7 @@ impl Error {
     }
 
     /// An [`Error::Mismatch`] about `what`.
-    pub fn mismatch(
-        what: impl Into<String>,
-        expected: impl ToString,
-        got: impl ToString,
-    ) -> Self {
-        Error::Mismatch {
-            what: what.into(),
-            expected: expected.to_string(),
-            got: got.to_string(),
-        }
+    pub fn mismatch(what: impl Into<String>, expected: impl ToString, got: impl ToString) -> Self {
+        Error::Mismatch { what: what.into(), expected: expected.to_string(), got: got.to_string() }
     }
 }
