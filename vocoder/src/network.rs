@@ -9,10 +9,12 @@
 mod blocks;
 mod init;
 mod level;
+mod reach;
 
 pub use blocks::{Down, Film, Up};
 pub use init::initial_weights;
 pub use level::encode_level;
+pub use reach::{Reach, reach};
 
 use crate::config::{ModelConfig, Padding};
 use crate::ops::{self, Taps};

@@ -1,1 +1,216 @@
-//! Mel to sound.
+//! Mel to sound: the reverse chain, over a whole clip or in exact chunks.
+//!
+//! A chunk is rendered with as much context as the network's [`reach`] asks for, once a step: the
+//! window shrinks by the reach from step to step, so that its middle never sees an edge that the
+//! whole clip doesn't have. Noise is indexed by position. Chunks therefore equal the whole bit for
+//! bit on the CPU, and memory depends on the chunk, not on the clip.
+
+use crate::mel::{Mel, MelConfig};
+use crate::network::{Network, Reach, reach};
+use crate::noise::{self, Noise};
+use crate::prior;
+use crate::sampler::{Clip, Sampler, SamplerKind};
+use crate::schedule::Schedule;
+use crate::voice::Voice;
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+
+/// How to render.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The noise levels.
+    pub schedule: Schedule,
+    /// The rule from one level to the next.
+    pub sampler: SamplerKind,
+    /// What is done to predictions beyond full scale.
+    pub clip: Clip,
+    /// Selects the noise.
+    pub seed: u64,
+    /// Frames of output that are rendered at a time.
+    pub chunk_frames: usize,
+}
+
+/// Renders a mel that is pushed in pieces of any size.
+pub struct Renderer {
+    network: Network,
+    mel: MelConfig,
+    settings: Settings,
+    reach: Reach,
+    /// Frames still needed, from frame `kept_from` on.
+    kept: Vec<f32>,
+    kept_from: usize,
+    /// Frames that were rendered and returned.
+    done: usize,
+    observer: Option<Box<dyn FnMut(usize) + Send>>,
+}
+
+impl Renderer {
+    /// A renderer of `voice` on `device`.
+    ///
+    /// # Errors
+    /// A chunk of no frames; a device that fails.
+    pub fn new(voice: &Voice, device: &Device, settings: Settings) -> Result<Self> {
+        if settings.chunk_frames == 0 {
+            return Err(Error::mismatch("chunk", "at least one frame", 0));
+        }
+        Ok(Renderer {
+            network: voice.network(device)?,
+            mel: voice.mel.clone(),
+            reach: reach(&voice.model),
+            settings,
+            kept: Vec::new(),
+            kept_from: 0,
+            done: 0,
+            observer: None,
+        })
+    }
+
+    /// Calls `observer` with the number of frames each time that they went through one step.
+    pub fn observe(&mut self, observer: impl FnMut(usize) + Send + 'static) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// Renders a whole mel: `frames * hop` samples.
+    ///
+    /// # Errors
+    /// A mel of another config than the voice's; a device that fails.
+    pub fn render(&mut self, mel: &Mel) -> Result<Vec<f32>> {
+        self.reset();
+        let mut samples = self.push(mel)?;
+        samples.extend(self.finish()?);
+        Ok(samples)
+    }
+
+    /// Takes more frames, and returns the samples of those that can be rendered by now.
+    ///
+    /// # Errors
+    /// A mel of another config than the voice's; a device that fails.
+    pub fn push(&mut self, mel: &Mel) -> Result<Vec<f32>> {
+        self.mel.expect_same(&mel.config)?;
+        self.kept.extend_from_slice(&mel.data);
+        let mut samples = Vec::new();
+        while self.received() >= self.done + self.settings.chunk_frames + self.frames_ahead() {
+            samples.extend(self.chunk(self.settings.chunk_frames, false)?);
+        }
+        Ok(samples)
+    }
+
+    /// The rest of the samples, after the last frame. The renderer is then as new.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn finish(&mut self) -> Result<Vec<f32>> {
+        let mut samples = Vec::new();
+        while self.done < self.received() {
+            let frames = self.settings.chunk_frames.min(self.received() - self.done);
+            samples.extend(self.chunk(frames, true)?);
+        }
+        self.reset();
+        Ok(samples)
+    }
+
+    fn reset(&mut self) {
+        self.kept.clear();
+        (self.kept_from, self.done) = (0, 0);
+    }
+
+    fn received(&self) -> usize {
+        self.kept_from + self.kept.len() / self.mel.n_mels
+    }
+
+    /// Frames that a chunk needs before it: the network's reach for each step, and the neighbour
+    /// from which the prior interpolates.
+    fn frames_past(&self) -> usize {
+        self.settings.schedule.steps() * self.reach.frames_past + prior::FRAMES_PAST
+    }
+
+    fn frames_ahead(&self) -> usize {
+        self.settings.schedule.steps() * self.reach.frames_ahead + prior::FRAMES_AHEAD
+    }
+
+    /// Renders the next `frames` frames. `ended` says that no frame will follow those received.
+    fn chunk(&mut self, frames: usize, ended: bool) -> Result<Vec<f32>> {
+        let steps = self.settings.schedule.steps();
+        let (from, to) = (self.done, self.done + frames);
+        let total = if ended { self.received() } else { usize::MAX };
+        // The window of the output of each step, before it is cut to the clip.
+        let window = |rounds: usize| {
+            let from = from.saturating_sub(rounds * self.reach.frames_past);
+            let to = (to + rounds * self.reach.frames_ahead).min(total);
+            (from, to)
+        };
+
+        let hop = self.mel.hop;
+        let (mut start, mut end) = window(steps);
+        let bands = self.mel.n_mels;
+        let context = Mel {
+            config: self.mel.clone(),
+            frames: self.kept.len() / bands,
+            data: std::mem::take(&mut self.kept),
+        };
+        let local = |frame: usize| frame - self.kept_from;
+        let deviation =
+            self.network.config().prior.deviation(&context, local(start)..local(end));
+
+        let noise = Noise::new(self.settings.seed);
+        let mut signal = vec![0f32; (end - start) * hop];
+        noise.fill(noise::START, (start * hop) as u64, &mut signal);
+        let mut sampler =
+            Sampler::new(self.settings.sampler, &self.settings.schedule, self.settings.clip);
+        if let Some(deviation) = &deviation {
+            sampler.set_deviation(deviation);
+        }
+        let mut fresh = Vec::new();
+        let levels = self.settings.schedule.levels().to_vec();
+        for (step, level) in levels.into_iter().enumerate() {
+            let mel = &context.data[local(start) * bands..local(end) * bands];
+            let predicted = self.predict(&signal, mel, level)?;
+            let (next_start, next_end) = window(steps - 1 - step);
+            let (left, right) = ((next_start - start) * hop, (end - next_end) * hop);
+            let inner = left..predicted.len() - right;
+            signal.truncate(inner.end);
+            signal.drain(..left);
+            sampler.crop(left, right)?;
+            (start, end) = (next_start, next_end);
+            if sampler.needs_noise(step) {
+                fresh.resize(signal.len(), 0.0);
+                noise.fill(noise::after_step(step), (start * hop) as u64, &mut fresh);
+            } else {
+                fresh.clear();
+            }
+            sampler.advance(step, &mut signal, &predicted[inner], &fresh)?;
+            if let Some(observer) = &mut self.observer {
+                observer(frames);
+            }
+        }
+        if let Some(deviation) = deviation {
+            let (first, _) = window(steps);
+            let deviation = &deviation[(from - first) * hop..][..frames * hop];
+            signal.iter_mut().zip(deviation).for_each(|(value, s)| *value *= s);
+        }
+        if let Some(position) = signal.iter().position(|v| !v.is_finite()) {
+            return Err(Error::mismatch(
+                format!("rendered sample {}", from * hop + position),
+                "a finite value",
+                signal[position],
+            ));
+        }
+
+        self.done = to;
+        let keep_from = to.saturating_sub(self.frames_past()).max(self.kept_from);
+        self.kept = context.data;
+        self.kept.drain(..(keep_from - self.kept_from) * bands);
+        self.kept_from = keep_from;
+        Ok(signal)
+    }
+
+    /// One run of the network over a window.
+    fn predict(&self, signal: &[f32], mel: &[f32], level: f64) -> Result<Vec<f32>> {
+        let device = self.network.device();
+        let frames = mel.len() / self.mel.n_mels;
+        let signal = Tensor::from_slice(signal, (1, signal.len()), device)?;
+        let mel = Tensor::from_slice(mel, (1, frames, self.mel.n_mels), device)?;
+        let predicted = self.network.forward(&signal, &mel, &[level])?;
+        Ok(predicted.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>()?)
+    }
+}

@@ -1,1 +1,264 @@
-//! Voice files.
+//! Voice files: all that rendering needs, in one safetensors file.
+//!
+//! The weights are tensors under the names of [`ModelConfig::parameters`], in half or single
+//! precision; the configs, the schedules and where the voice comes from are JSON in the file's
+//! metadata. Nothing in it is ever executed.
+
+use crate::config::ModelConfig;
+use crate::mel::MelConfig;
+use crate::network::{Network, Weights};
+use crate::schedule::Schedule;
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::Path;
+
+/// The version of the file's layout that this library writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+/// What the metadata says the file is.
+const FORMAT: &str = "vocoder voice";
+
+/// Largest file that is read: far above any voice, far below what would exhaust memory.
+const MAX_BYTES: u64 = 2 << 30;
+
+/// A vocoder's model: configs, weights, schedules and provenance.
+#[derive(Debug, Clone)]
+pub struct Voice {
+    /// Shape of the network.
+    pub model: ModelConfig,
+    /// The mel that the network was trained on.
+    pub mel: MelConfig,
+    /// Noise levels by number of steps, noisiest first. Rendering prefers them to named schedules.
+    pub schedules: BTreeMap<usize, Vec<f64>>,
+    /// Where the voice comes from.
+    pub provenance: Provenance,
+    /// Weights by name, single precision, on the CPU.
+    pub weights: Weights,
+}
+
+/// Where a voice comes from. Free text, shown by `vocoder voice show`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Provenance {
+    /// What the voice is, in a line.
+    pub description: String,
+    /// What it was trained on, with licences.
+    pub data: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Optimiser steps, all runs together.
+    pub steps: u64,
+    /// Seconds of audio that training saw, all runs together.
+    pub audio_seconds: f64,
+    /// The last run's config, as TOML.
+    pub training: String,
+}
+
+/// Precision of the weights in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 16 bit floating point: half the size, errors of 0.05 % of each weight.
+    Half,
+    /// 32 bit floating point.
+    Single,
+}
+
+impl Voice {
+    /// Reads a voice.
+    ///
+    /// # Errors
+    /// A file that can't be read, is cut short, is no voice, has a newer layout, or whose parts
+    /// don't fit each other.
+    pub fn load(path: &Path) -> Result<Self> {
+        let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+        if size > MAX_BYTES {
+            let reason = format!("expected a voice file of at most 2 GiB, got {size} bytes");
+            return Err(Error::file(path, reason));
+        }
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        Self::from_bytes(&bytes).map_err(|e| match e {
+            Error::File { reason, .. } => Error::file(path, reason),
+            other => Error::file(path, other.to_string()),
+        })
+    }
+
+    /// As [`Voice::load`], from a file's content.
+    ///
+    /// # Errors
+    /// As [`Voice::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let bad = |reason: String| Error::file(Path::new("voice"), reason);
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| {
+            bad(format!("expected a voice file (safetensors), got {} bytes that are damaged or of another kind ({e})", bytes.len()))
+        })?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        match metadata.get("format") {
+            Some(format) if format == FORMAT => {}
+            other => {
+                let got = other.map_or("none".into(), |f| format!("`{f}`"));
+                return Err(bad(format!("expected a safetensors file of format `{FORMAT}`, got {got}")));
+            }
+        }
+        let version: u32 = field(&metadata, "version")?;
+        if version > VERSION {
+            return Err(bad(format!(
+                "expected a voice of version {VERSION} or older, got version {version}: it needs a newer vocoder"
+            )));
+        }
+        let tensors = SafeTensors::deserialize(bytes)
+            .map_err(|e| bad(format!("expected {} bytes of weights, got a damaged file ({e})", header.data_len())))?;
+        let mut weights = Weights::new();
+        for (name, view) in tensors.iter() {
+            weights.insert(name.to_string(), read_tensor(name, &view)?);
+        }
+        let voice = Voice {
+            model: field(&metadata, "model")?,
+            mel: field(&metadata, "mel")?,
+            schedules: field(&metadata, "schedules")?,
+            provenance: field(&metadata, "provenance")?,
+            weights,
+        };
+        voice.validate()?;
+        Ok(voice)
+    }
+
+    /// Checks that the parts fit each other.
+    ///
+    /// # Errors
+    /// The first part that doesn't.
+    pub fn validate(&self) -> Result<()> {
+        self.mel.validate()?;
+        self.model.validate(self.mel.hop)?;
+        if self.model.n_mels != self.mel.n_mels {
+            return Err(Error::mismatch("model.n_mels", self.mel.n_mels, self.model.n_mels));
+        }
+        for (steps, levels) in &self.schedules {
+            let schedule = Schedule::explicit(levels.clone())?;
+            if schedule.steps() != *steps {
+                let what = format!("schedule for {steps} steps");
+                return Err(Error::mismatch(what, format!("{steps} levels"), schedule.steps()));
+            }
+        }
+        self.network(&Device::Cpu).map(|_| ())
+    }
+
+    /// The network on `device`.
+    ///
+    /// # Errors
+    /// Weights that don't fit the config; a device that fails.
+    pub fn network(&self, device: &Device) -> Result<Network> {
+        let mut weights = Weights::new();
+        for (name, tensor) in &self.weights {
+            weights.insert(name.clone(), tensor.to_device(device)?);
+        }
+        Network::new(&self.model, &weights)
+    }
+
+    /// The voice's schedule for `steps` steps: its own where it has one, else log-SNR spaced.
+    ///
+    /// # Errors
+    /// A number of steps outside what a schedule can have.
+    pub fn schedule(&self, steps: usize) -> Result<Schedule> {
+        match self.schedules.get(&steps) {
+            Some(levels) => Schedule::explicit(levels.clone()),
+            None => Schedule::named("log-snr", steps),
+        }
+    }
+
+    /// The file's content.
+    ///
+    /// # Errors
+    /// Weights that can't be written.
+    pub fn to_bytes(&self, precision: Precision) -> Result<Vec<u8>> {
+        let mut data = Vec::with_capacity(self.weights.len());
+        for (name, tensor) in &self.weights {
+            let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let (dtype, bytes) = match precision {
+                Precision::Half => {
+                    let half = |v: &f32| half::f16::from_f32(*v).to_le_bytes();
+                    (Dtype::F16, values.iter().flat_map(half).collect::<Vec<u8>>())
+                }
+                Precision::Single => {
+                    (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+                }
+            };
+            data.push((name, dtype, tensor.dims().to_vec(), bytes));
+        }
+        let wrap = |e: safetensors::SafeTensorError| Error::config("voice", e.to_string());
+        let views = data
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(wrap)?;
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|e| Error::config("voice", format!("can't be written as JSON: {e}")))
+        };
+        let metadata = HashMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("version".to_string(), VERSION.to_string()),
+            ("model".to_string(), json(serde_json::to_string(&self.model))?),
+            ("mel".to_string(), json(serde_json::to_string(&self.mel))?),
+            ("schedules".to_string(), json(serde_json::to_string(&self.schedules))?),
+            ("provenance".to_string(), json(serde_json::to_string(&self.provenance))?),
+        ]);
+        safetensors::serialize(views, Some(metadata)).map_err(wrap)
+    }
+
+    /// Writes the voice so that `path` holds either all of it or what it held before.
+    ///
+    /// # Errors
+    /// A file that can't be written.
+    pub fn save(&self, path: &Path, precision: Precision) -> Result<()> {
+        let bytes = self.to_bytes(precision)?;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
+        file.write_all(&bytes).map_err(|e| Error::io(path, e))?;
+        file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
+        file.persist(path).map_err(|e| Error::io(path, e.error))?;
+        Ok(())
+    }
+
+    /// A hash of the content (SHA-256 of the single precision file), in hexadecimal.
+    ///
+    /// # Errors
+    /// Weights that can't be read.
+    pub fn content_hash(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for (name, tensor) in &self.weights {
+            hash.update(name.as_bytes());
+            for value in tensor.flatten_all()?.to_vec1::<f32>()? {
+                hash.update(value.to_le_bytes());
+            }
+        }
+        let configs = serde_json::to_vec(&(&self.model, &self.mel, &self.schedules));
+        hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// The JSON value under `key`.
+fn field<T: DeserializeOwned>(metadata: &HashMap<String, String>, key: &str) -> Result<T> {
+    let bad = |reason: String| Error::file(Path::new("voice"), reason);
+    let text = metadata.get(key).ok_or_else(|| bad(format!("expected `{key}` in the metadata, got none")))?;
+    serde_json::from_str(text).map_err(|e| bad(format!("`{key}` in the metadata: {e}")))
+}
+
+/// A stored tensor in single precision.
+fn read_tensor(name: &str, view: &TensorView) -> Result<Tensor> {
+    let values: Vec<f32> = match view.dtype() {
+        Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        other => return Err(Error::mismatch(format!("weight `{name}`"), "f32 or f16", format!("{other:?}"))),
+    };
+    if let Some(value) = values.iter().find(|v| !v.is_finite()) {
+        return Err(Error::mismatch(format!("weight `{name}`"), "finite values", value));
+    }
+    Ok(Tensor::from_vec(values, view.shape(), &Device::Cpu)?)
+}
