@@ -1,28 +1,338 @@
-//! What the reverse chain starts from.
-use crate::{Error, Result};
+//! What the reverse chain starts from: unit noise, or noise shaped by the mel's energy.
+//!
+//! # The shaped prior, whitened
+//!
+//! PriorGrad (Lee et al. 2022) draws the noise with a standard deviation S per sample, taken from
+//! the mel, so that the chain starts from something that has the loudness of the clip:
+//! x_t = alpha_t x0 + sigma_t S e, e unit. Here the chain runs on u = x / S instead. Dividing by S,
+//!
+//! ```text
+//! u_t = alpha_t u0 + sigma_t e        u0 = x0 / S
+//! ```
+//!
+//! which is the standard process on u, with unit noise. A sampler's step is linear in x, the noise
+//! prediction and fresh noise (see [`sampler`](crate::sampler)): dividing PriorGrad's step, with its
+//! prediction S e and its fresh noise S z, by S gives the same step on u with e and z. So both run
+//! the same chain, and PriorGrad's loss |S e - prediction|^2 / S^2 is the plain loss on e. A network
+//! is given u and tells e; the sound is S u at the end.
+//!
+//! S of a sample depends on the two mel frames around it alone, so pieces of a clip get the values
+//! of the whole, and streaming costs no more than [`Prior::NEIGHBOURS`] frame of look-ahead.
+
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-/// What the chain starts from.
+use crate::mel::{Mel, MelConfig, MelPadding, Power, filter_bank, hann};
+use crate::{Error, Result};
+
+/// What the chain starts from, as a voice file says it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PriorConfig {
     /// Unit noise at every sample (WaveGrad).
     Standard,
-    /// Noise shaped by the mel's frame energy.
+    /// Noise as loud as the mel says that the signal is (PriorGrad).
     Energy {
-        /// Least deviation.
+        /// The least deviation; 1e-3 is -60 dB of full scale.
         floor: f32,
     },
 }
 
 impl PriorConfig {
     /// Checks the range.
+    ///
+    /// # Errors
+    /// A floor outside (0, 1].
     pub fn validate(&self) -> Result<()> {
         match self {
-            PriorConfig::Energy { floor } if !(*floor > 0.0 && *floor <= 1.0) => {
-                Err(Error::config("model.prior.energy.floor", format!("expected 0 to 1, got {floor}")))
-            }
+            Self::Energy { floor } if !(*floor > 0.0 && *floor <= 1.0) => Err(Error::config(
+                "prior floor",
+                format!("expected above 0 and at most 1, got {floor}"),
+            )),
             _ => Ok(()),
         }
+    }
+}
+
+/// The deviation S of one voice, worked out from its mel settings.
+#[derive(Clone, Debug)]
+pub struct Prior {
+    config: PriorConfig,
+    mel: MelConfig,
+    /// Per band: what the square of its linear value (or the value, for [`Power::Energy`]) adds to
+    /// the mean square of the signal.
+    power_per_band: Vec<f32>,
+}
+
+impl Prior {
+    /// Mel frames beside a sample's own, on either side, that its deviation may depend on.
+    pub const NEIGHBOURS: usize = 1;
+
+    /// Plans for mels of `mel`.
+    ///
+    /// # Errors
+    /// Either config is out of range.
+    pub fn new(config: PriorConfig, mel: &MelConfig) -> Result<Self> {
+        config.validate()?;
+        mel.validate()?;
+        Ok(Self { config, power_per_band: power_per_band(mel), mel: mel.clone() })
+    }
+
+    /// Whether S is 1 everywhere, so that u = x.
+    pub fn is_standard(&self) -> bool {
+        self.config == PriorConfig::Standard
+    }
+
+    /// S for the samples of `frames`, `frames.len() * hop` of them, from sample `frames.start * hop`
+    /// on. Linear between the centres of the frames, and constant beyond the first and the last.
+    ///
+    /// Equal, bit for bit, for any mel that holds the same [`Prior::NEIGHBOURS`] around `frames`.
+    ///
+    /// # Errors
+    /// `mel` was made with other settings, or has not all of `frames`.
+    pub fn deviation(&self, mel: &Mel, frames: Range<usize>) -> Result<Vec<f32>> {
+        if mel.config != self.mel {
+            let settings = |config: &MelConfig| {
+                format!("{} bands, hop {}, {} Hz", config.n_mels, config.hop, config.sample_rate)
+            };
+            let expected = format!("the voice's settings ({})", settings(&self.mel));
+            return Err(Error::mismatch("prior: mel", expected, settings(&mel.config)));
+        }
+        if frames.start > frames.end || frames.end > mel.frames {
+            let expected = format!("frames within 0..{}", mel.frames);
+            return Err(Error::mismatch("prior", expected, format!("{frames:?}")));
+        }
+        let hop = self.mel.hop;
+        let (PriorConfig::Energy { .. }, false) = (self.config, frames.is_empty()) else {
+            return Ok(vec![1.0; frames.len() * hop]);
+        };
+        let first = frames.start.saturating_sub(Self::NEIGHBOURS);
+        let end = (frames.end + Self::NEIGHBOURS).min(mel.frames);
+        let at_centres: Vec<f32> = (first..end).map(|f| self.of_frame(mel.frame(f))).collect();
+        let value = |frame: usize| at_centres[frame.clamp(first, end - 1) - first];
+
+        let mut out = Vec::with_capacity(frames.len() * hop);
+        for frame in frames {
+            for offset in 0..hop {
+                let (left, right, part) = self.between(frame, offset);
+                out.push(value(left) + (value(right) - value(left)) * part);
+            }
+        }
+        Ok(out)
+    }
+
+    /// S at the centre of a frame with these `n_mels` values: the signal's root mean square as far
+    /// as the mel shows it, not below the floor. Of white noise and of harmonic tones it is within
+    /// 2 dB.
+    pub fn of_frame(&self, frame: &[f32]) -> f32 {
+        let PriorConfig::Energy { floor } = self.config else { return 1.0 };
+        let power: f32 = frame
+            .iter()
+            .zip(&self.power_per_band)
+            .map(|(&value, &weight)| {
+                let linear = self.mel.expand(value);
+                weight * if self.mel.power == Power::Energy { linear } else { linear * linear }
+            })
+            .sum();
+        power.sqrt().max(floor)
+    }
+
+    /// The two frames whose centres lie around sample `offset` of hop `frame`, and how far it is on
+    /// the way from the one to the other.
+    fn between(&self, frame: usize, offset: usize) -> (usize, usize, f32) {
+        let hop = self.mel.hop as f32;
+        // In hops, from the centre of `frame`.
+        let distance = match self.mel.padding {
+            MelPadding::Centre => offset as f32 / hop,
+            MelPadding::HifiGan => offset as f32 / hop - 0.5,
+        };
+        if distance < 0.0 {
+            (frame.saturating_sub(1), frame, 1.0 + distance)
+        } else {
+            (frame, frame + 1, distance)
+        }
+    }
+}
+
+/// The weights of [`Prior::of_frame`].
+///
+/// A band's linear value over the sum of its weights is the mean magnitude (or energy) of the bins
+/// that it covers. It stands for `bins` of them, half the base of its triangle, and all bands
+/// together for those between `f_min_hz` and `f_max_hz`, once. Parseval, one-sided: the mean square
+/// of a signal of energy E = sum |X_k|^2 is 2 E / (n_fft sum w^2), w being the window.
+fn power_per_band(config: &MelConfig) -> Vec<f32> {
+    let bins = config.n_fft / 2 + 1;
+    let bank = filter_bank(config);
+    let sum = |band: &[f32]| band.iter().map(|&w| f64::from(w)).sum::<f64>();
+    let stands_for = |band: &[f32]| {
+        let peak = band.iter().fold(0.0, |peak: f32, &w| peak.max(w));
+        if peak > 0.0 { sum(band) / f64::from(peak) } else { 0.0 }
+    };
+    let claimed: f64 = bank.chunks(bins).map(stands_for).sum();
+    let hz = f64::from(config.f_max_hz) - f64::from(config.f_min_hz);
+    let covered = hz * config.n_fft as f64 / f64::from(config.sample_rate);
+
+    let window_energy: f64 = if config.unit_window {
+        1.0
+    } else {
+        hann(config.window).iter().map(|&w| f64::from(w).powi(2)).sum()
+    };
+    let parseval = 2.0 / (config.n_fft as f64 * window_energy);
+    let per_band = |band: &[f32]| {
+        let sum = sum(band);
+        if sum == 0.0 {
+            return 0.0;
+        }
+        let to_energy = sum.powi(if config.power == Power::Energy { 1 } else { 2 });
+        (parseval * stands_for(band) * covered / claimed / to_energy) as f32
+    };
+    bank.chunks(bins).map(per_band).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::mel::MelExtractor;
+    use crate::noise::Noise;
+    use crate::sampler::{Clip, Sampler, SamplerKind};
+    use crate::schedule::{Schedule, sigma};
+    use proptest::prelude::*;
+
+    const ENERGY: PriorConfig = PriorConfig::Energy { floor: 1e-3 };
+
+    fn noise(seed: u64, length: usize) -> Vec<f32> {
+        let mut out = vec![0.0; length];
+        Noise::new(seed).fill(0, 0, &mut out);
+        out
+    }
+
+    fn rms(x: &[f32]) -> f32 {
+        (x.iter().map(|x| x * x).sum::<f32>() / x.len() as f32).sqrt()
+    }
+
+    /// Harmonics of 200 Hz falling by 6 dB an octave, up to 5 kHz.
+    fn tone(config: &MelConfig, length: usize) -> Vec<f32> {
+        let step = std::f32::consts::TAU * 200.0 / config.sample_rate as f32;
+        let harmonic = |i: usize, h: usize| ((step * (h * i) as f32) + h as f32).sin() / h as f32;
+        (0..length).map(|i| (1..=25).map(|h| harmonic(i, h)).sum()).collect()
+    }
+
+    #[test]
+    fn deviation_is_the_level_of_noise_and_tones() {
+        for name in MelConfig::PRESETS {
+            let config = MelConfig::preset(name).unwrap();
+            let prior = Prior::new(ENERGY, &config).unwrap();
+            let length = 40 * config.hop;
+            for (what, mut signal) in [("noise", noise(3, length)), ("tone", tone(&config, length))] {
+                let level = rms(&signal);
+                for target in [0.3, 0.01] {
+                    signal.iter_mut().for_each(|x| *x *= target / level);
+                    let mel = MelExtractor::new(&config).unwrap().extract(&signal).unwrap();
+                    let deviation = prior.deviation(&mel, 8..32).unwrap();
+                    let error_db = 20.0 * (rms(&deviation) / rms(&signal)).log10();
+                    eprintln!("{name} {what} {target}: {error_db:.2} dB");
+                    assert!(error_db.abs() < 2.0, "{name} {what} {target}: {error_db:.2} dB");
+                    signal.iter_mut().for_each(|x| *x *= level / target);
+                }
+            }
+        }
+    }
+
+    fn some_mel(config: &MelConfig, frames: usize) -> Mel {
+        let (low, high) = (config.min_value(), config.max_value());
+        let value = |x: f32| (low + (high - low) * (0.5 + 0.2 * x)).clamp(low, high);
+        let data = noise(4, frames * config.n_mels).into_iter().map(value).collect();
+        Mel::new(config.clone(), data).unwrap()
+    }
+
+    fn configs() -> [MelConfig; 2] {
+        ["wavegrad-24k", "hifigan-22k"].map(|name| MelConfig::preset(name).unwrap())
+    }
+
+    #[test]
+    fn deviation_is_linear_between_the_centres_and_constant_beyond() {
+        for config in configs() {
+            let prior = Prior::new(ENERGY, &config).unwrap();
+            let mel = some_mel(&config, 3);
+            let s: Vec<f32> = (0..3).map(|f| prior.of_frame(mel.frame(f))).collect();
+            let deviation = prior.deviation(&mel, 0..3).unwrap();
+            let hop = config.hop;
+            assert_eq!(deviation.len(), 3 * hop);
+            let centre = if config.padding == MelPadding::Centre { 0 } else { hop / 2 };
+            for f in 0..3 {
+                assert_eq!(deviation[f * hop + centre], s[f]);
+            }
+            let half = deviation[centre + hop / 2];
+            assert!((half / (0.5 * (s[0] + s[1])) - 1.0).abs() < 1e-6);
+            assert!(deviation[..=centre].iter().all(|&d| d == s[0]));
+            assert!(deviation[2 * hop + centre..].iter().all(|&d| d == s[2]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_equal_the_whole(start in 0usize..20, length in 0usize..20) {
+            for config in configs() {
+                let prior = Prior::new(ENERGY, &config).unwrap();
+                let mel = some_mel(&config, 20);
+                let whole = prior.deviation(&mel, 0..20).unwrap();
+                let end = (start + length).min(20);
+                let samples = start * config.hop..end * config.hop;
+                prop_assert_eq!(&prior.deviation(&mel, start..end).unwrap(), &whole[samples.clone()]);
+
+                // The same from a mel that holds no more than the neighbours.
+                let (first, last) = (start.saturating_sub(1), (end + 1).min(20));
+                let bands = first * config.n_mels..last * config.n_mels;
+                let part = Mel::new(config.clone(), mel.data[bands].to_vec()).unwrap();
+                let piece = prior.deviation(&part, start - first..end - first).unwrap();
+                prop_assert_eq!(&piece, &whole[samples]);
+            }
+        }
+    }
+
+    /// One step of PriorGrad's chain, x with noise S e, in f64, against one of ours on u = x / S.
+    #[test]
+    fn whitened_chain_is_priorgrads() {
+        let (t, s) = (0.3f64, 0.7f64);
+        let deviation: Vec<f32> = noise(1, 64).iter().map(|x| 0.02 + 0.2 * x.abs()).collect();
+        let [x, e_hat, z] = [11, 12, 13].map(|seed| noise(seed, 64));
+        let mut u: Vec<f32> = x.iter().zip(&deviation).map(|(x, d)| x / d).collect();
+        Sampler::new(SamplerKind::Ancestral, &Schedule::explicit([t, s]).unwrap(), Clip::None)
+            .advance(0, &mut u, &e_hat, &z)
+            .unwrap();
+        for i in 0..64 {
+            let [d, x, e_hat, z] = [deviation[i], x[i], e_hat[i], z[i]].map(f64::from);
+            let a = (t / s).powi(2);
+            let mean = (x - (1.0 - a) / sigma(t) * (d * e_hat)) / a.sqrt();
+            let priorgrad = mean + (sigma(s).powi(2) / sigma(t).powi(2) * (1.0 - a)).sqrt() * d * z;
+            assert!((d * f64::from(u[i]) - priorgrad).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn floor_and_standard_prior() {
+        let [config, _] = configs();
+        let silence =
+            Mel::new(config.clone(), vec![config.min_value(); 2 * config.n_mels]).unwrap();
+        let deviation = |prior| {
+            Prior::new(prior, &config).unwrap().deviation(&silence, 0..2).unwrap()
+        };
+        assert_eq!(deviation(PriorConfig::Energy { floor: 0.25 }), [0.25; 600]);
+        assert_eq!(deviation(PriorConfig::Standard), [1.0; 600]);
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        let [config, other] = configs();
+        for floor in [0.0, -1.0, 1.5, f32::NAN] {
+            assert!(Prior::new(PriorConfig::Energy { floor }, &config).is_err());
+        }
+        let prior = Prior::new(ENERGY, &config).unwrap();
+        assert!(prior.deviation(&some_mel(&other, 2), 0..1).is_err());
+        let message = prior.deviation(&some_mel(&config, 2), 1..3).unwrap_err().to_string();
+        assert_eq!(message, "prior: expected frames within 0..2, got 1..3");
     }
 }

@@ -8,7 +8,7 @@
 use crate::mel::{Mel, MelConfig};
 use crate::network::{Network, Reach, reach};
 use crate::noise::{self, Noise};
-use crate::prior;
+use crate::prior::Prior;
 use crate::sampler::{Clip, Sampler, SamplerKind};
 use crate::schedule::Schedule;
 use crate::voice::Voice;
@@ -34,6 +34,7 @@ pub struct Settings {
 pub struct Renderer {
     network: Network,
     mel: MelConfig,
+    prior: Prior,
     settings: Settings,
     reach: Reach,
     /// Frames still needed, from frame `kept_from` on.
@@ -56,6 +57,7 @@ impl Renderer {
         Ok(Renderer {
             network: voice.network(device)?,
             mel: voice.mel.clone(),
+            prior: Prior::new(voice.model.prior, &voice.mel)?,
             reach: reach(&voice.model),
             settings,
             kept: Vec::new(),
@@ -86,7 +88,11 @@ impl Renderer {
     /// # Errors
     /// A mel of another config than the voice's; a device that fails.
     pub fn push(&mut self, mel: &Mel) -> Result<Vec<f32>> {
-        self.mel.expect_same(&mel.config)?;
+        if mel.config != self.mel {
+            let settings = |c: &MelConfig| format!("{} bands, hop {}, {} Hz", c.n_mels, c.hop, c.sample_rate);
+            let expected = format!("the voice's settings ({})", settings(&self.mel));
+            return Err(Error::mismatch("mel", expected, settings(&mel.config)));
+        }
         self.kept.extend_from_slice(&mel.data);
         let mut samples = Vec::new();
         while self.received() >= self.done + self.settings.chunk_frames + self.frames_ahead() {
@@ -121,11 +127,11 @@ impl Renderer {
     /// Frames that a chunk needs before it: the network's reach for each step, and the neighbour
     /// from which the prior interpolates.
     fn frames_past(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_past + prior::FRAMES_PAST
+        self.settings.schedule.steps() * self.reach.frames_past + Prior::NEIGHBOURS
     }
 
     fn frames_ahead(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_ahead + prior::FRAMES_AHEAD
+        self.settings.schedule.steps() * self.reach.frames_ahead + Prior::NEIGHBOURS
     }
 
     /// Renders the next `frames` frames. `ended` says that no frame will follow those received.
@@ -149,17 +155,14 @@ impl Renderer {
             data: std::mem::take(&mut self.kept),
         };
         let local = |frame: usize| frame - self.kept_from;
-        let deviation =
-            self.network.config().prior.deviation(&context, local(start)..local(end));
+        let deviation = self.prior.deviation(&context, local(start)..local(end))?;
 
         let noise = Noise::new(self.settings.seed);
         let mut signal = vec![0f32; (end - start) * hop];
         noise.fill(noise::START, (start * hop) as u64, &mut signal);
         let mut sampler =
             Sampler::new(self.settings.sampler, &self.settings.schedule, self.settings.clip);
-        if let Some(deviation) = &deviation {
-            sampler.set_deviation(deviation);
-        }
+        sampler.set_deviation(&deviation);
         let mut fresh = Vec::new();
         let levels = self.settings.schedule.levels().to_vec();
         for (step, level) in levels.into_iter().enumerate() {
@@ -183,11 +186,9 @@ impl Renderer {
                 observer(frames);
             }
         }
-        if let Some(deviation) = deviation {
-            let (first, _) = window(steps);
-            let deviation = &deviation[(from - first) * hop..][..frames * hop];
-            signal.iter_mut().zip(deviation).for_each(|(value, s)| *value *= s);
-        }
+        let (first, _) = window(steps);
+        let deviation = &deviation[(from - first) * hop..][..frames * hop];
+        signal.iter_mut().zip(deviation).for_each(|(value, s)| *value *= s);
         if let Some(position) = signal.iter().position(|v| !v.is_finite()) {
             return Err(Error::mismatch(
                 format!("rendered sample {}", from * hop + position),
