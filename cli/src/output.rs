@@ -17,8 +17,7 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string(value)?)
 }
 
-/// Lays out `rows` under `heads`: the first column to the left, the others, which hold figures, to
-/// the right.
+/// Lays out `rows` under `heads`, columns of figures to the right.
 pub fn table(heads: &[&str], rows: &[Vec<String>]) -> Result<()> {
     line(aligned(heads, rows))
 }
@@ -29,14 +28,18 @@ fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| length(cell));
         cells.chain([length(heads[column])]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let is_figure = |text: &String| text.starts_with(|c: char| c.is_ascii_digit() || "-−".contains(c));
+    let has_figures = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).all(is_figure)
+    };
+    let layout: Vec<(usize, bool)> =
+        (0..heads.len()).map(|column| (width(column), has_figures(column))).collect();
     let lay_out = |cells: &mut dyn Iterator<Item = &str>| {
         let padded: Vec<String> = cells
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, &width))| match column {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
+            .zip(&layout)
+            .map(|(cell, &(width, figures))| match figures {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
             })
             .collect();
         padded.join("  ").trim_end().to_string()

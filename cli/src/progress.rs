@@ -15,6 +15,12 @@ pub struct Progress {
     done: u64,
 }
 
+/// Moves the bar within one input.
+pub struct Ticker {
+    bar: Option<ProgressBar>,
+    done: u64,
+}
+
 impl Progress {
     /// Progress over `inputs` inputs.
     pub fn new(inputs: usize, quiet: bool) -> Self {
@@ -28,19 +34,15 @@ impl Progress {
         Self { bar, quiet, done: 0 }
     }
 
-    /// Where the work stands within the current input: `part` from 0 to 1, and what is being done.
-    pub fn at(&self, part: f64, doing: impl Display) {
-        if let Some(bar) = &self.bar {
-            let ticks = (part.clamp(0.0, 1.0) * TICKS_PER_INPUT as f64) as u64;
-            bar.set_position(self.done * TICKS_PER_INPUT + ticks);
-            bar.set_message(doing.to_string());
-        }
+    /// A handle that moves the bar within the current input.
+    pub fn ticker(&self) -> Ticker {
+        Ticker { bar: self.bar.clone(), done: self.done }
     }
 
     /// One input is finished; `text` says how it went.
     pub fn finished(&mut self, text: impl Display) {
         self.done += 1;
-        self.at(0.0, "");
+        self.ticker().at(0.0, "");
         self.note(text);
     }
 
@@ -56,6 +58,17 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
+        }
+    }
+}
+
+impl Ticker {
+    /// Where the work stands within the input: `part` from 0 to 1, and what is being done.
+    pub fn at(&self, part: f64, doing: impl Display) {
+        if let Some(bar) = &self.bar {
+            let ticks = (part.clamp(0.0, 1.0) * TICKS_PER_INPUT as f64) as u64;
+            bar.set_position(self.done * TICKS_PER_INPUT + ticks);
+            bar.set_message(doing.to_string());
         }
     }
 }

@@ -19,6 +19,7 @@ use plotters::style::{
 };
 
 use crate::mel::Mel;
+use crate::output_file::write_whole;
 use crate::{Error, Result};
 use axis::{BandAxis, seconds_ticks};
 use colour::magma;
@@ -83,10 +84,9 @@ pub fn draw(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
     );
     let top_db = panels().map(|panel| loudest_db(panel.mel)).fold(f32::NEG_INFINITY, f32::max);
 
-    let file = temporary(path)?;
-    let failed = |reason: String| Error::file(path, format!("cannot draw: {reason}"));
+    let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
     {
-        let canvas = BitMapBackend::new(file.path(), size).into_drawing_area();
+        let canvas = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
         let drawn = canvas.fill(&WHITE).and_then(|()| {
             for (row, panels) in rows.iter().enumerate() {
                 for (column, panel) in panels.iter().enumerate() {
@@ -98,24 +98,21 @@ pub fn draw(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
             draw_colour_bar(&canvas, OUTER + columns as i32 * cell.0 + 10, OUTER + TOP, top_db)?;
             canvas.present()
         });
-        drawn.map_err(|e| failed(e.to_string()))?;
+        drawn.map_err(|error| Error::file(path, format!("cannot draw: {error}")))?;
     }
-    file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+    write_whole(path, &png(&pixels, size).map_err(|error| Error::io(path, error.into()))?)
 }
 
-/// A new file beside `path`, readable as any other new file is.
-fn temporary(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".png");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder).map_err(|e| Error::io(path, e))
+/// `pixels`, RGB by rows, as a PNG file.
+fn png(pixels: &[u8], (width, height): (u32, u32)) -> std::result::Result<Vec<u8>, png::EncodingError> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(file)
 }
 
 fn load_font() -> Result<()> {
