@@ -57,24 +57,34 @@ impl Choice {
         let device = match self {
             Self::Auto => return Ok(Self::first_that_answers()),
             Self::Cpu => Device::Cpu,
-            Self::Cuda(_) if !cfg!(feature = "cuda") => bail!("--device {self}: {}", not_built("cuda")),
-            Self::Cuda(number) => Device::new_cuda(number).with_context(|| format!("--device {self}"))?,
-            Self::Metal if !cfg!(feature = "metal") => bail!("--device {self}: {}", not_built("metal")),
+            Self::Cuda(_) if !cfg!(feature = "cuda") => {
+                bail!("--device {self}: {}", not_built("cuda"))
+            }
+            Self::Cuda(number) => {
+                Device::new_cuda(number).with_context(|| format!("--device {self}"))?
+            }
+            Self::Metal if !cfg!(feature = "metal") => {
+                bail!("--device {self}: {}", not_built("metal"))
+            }
             Self::Metal => Device::new_metal(0).with_context(|| format!("--device {self}"))?,
         };
         Ok((device, self))
     }
 
     fn first_that_answers() -> (Device, Self) {
-        let gpus = [(Self::Cuda(0), cfg!(feature = "cuda")), (Self::Metal, cfg!(feature = "metal"))];
-        let answering = gpus.into_iter().filter(|(_, built)| *built).find_map(|(gpu, _)| gpu.open().ok());
+        let gpus =
+            [(Self::Cuda(0), cfg!(feature = "cuda")), (Self::Metal, cfg!(feature = "metal"))];
+        let answering =
+            gpus.into_iter().filter(|(_, built)| *built).find_map(|(gpu, _)| gpu.open().ok());
         answering.unwrap_or((Device::Cpu, Self::Cpu))
     }
 }
 
 /// How to get a program that has `feature`.
 pub fn not_built(feature: &str) -> String {
-    format!("this program was built without it (make build CARGO_FLAGS=--features=vocoder-cli/{feature})")
+    format!(
+        "this program was built without it (make build CARGO_FLAGS=--features=vocoder-cli/{feature})"
+    )
 }
 
 /// Sets how many threads compute; without a number, one a core.

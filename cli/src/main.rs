@@ -2,13 +2,22 @@
 //! status 0 done, 1 the work failed, 2 wrong usage, 130 interrupted.
 
 mod batch;
+mod demo;
+mod device;
+mod devices;
+mod eval;
 mod failure;
 mod inputs;
 mod interrupt;
 mod mel;
 mod output;
 mod progress;
+mod quality;
+mod render;
 mod shard;
+mod source;
+mod voice;
+mod voices;
 
 use std::process::ExitCode;
 
@@ -31,7 +40,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Render(render::RenderArgs),
     Mel(mel::MelArgs),
+    Voice(voice::VoiceArgs),
+    Eval(eval::EvalArgs),
+    Demo(demo::DemoArgs),
+    Devices(devices::DevicesArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,7 +54,12 @@ fn main() -> ExitCode {
         Err(error) => return wrong_usage(&error),
     };
     let result = interrupt::listen().and_then(|()| match &cli.verb {
+        Verb::Render(args) => render::run(args, cli.quiet),
         Verb::Mel(args) => mel::run(args, cli.quiet),
+        Verb::Voice(args) => voice::run(args, cli.quiet),
+        Verb::Eval(args) => eval::run(args, cli.quiet),
+        Verb::Demo(args) => demo::run(args, cli.quiet),
+        Verb::Devices(args) => devices::run(args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

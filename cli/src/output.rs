@@ -28,10 +28,9 @@ fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| length(cell));
         cells.chain([length(heads[column])]).max().unwrap_or(0)
     };
-    let is_figure = |text: &String| text.starts_with(|c: char| c.is_ascii_digit() || "-−".contains(c));
-    let has_figures = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).all(is_figure)
-    };
+    let is_figure =
+        |text: &String| text.starts_with(|c: char| c.is_ascii_digit() || "-−".contains(c));
+    let has_figures = |column: usize| rows.iter().filter_map(|row| row.get(column)).all(is_figure);
     let layout: Vec<(usize, bool)> =
         (0..heads.len()).map(|column| (width(column), has_figures(column))).collect();
     let lay_out = |cells: &mut dyn Iterator<Item = &str>| {

@@ -39,7 +39,7 @@ pub struct RenderArgs {
 }
 
 /// How to render.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct How {
     /// A voice's name (see `vocoder voice list`) or file
     #[arg(long, value_name = "NAME|FILE", default_value = voices::DEFAULT)]
@@ -81,6 +81,16 @@ pub enum Rule {
     Network(SamplerKind),
     /// No network.
     GriffinLim,
+}
+
+impl How {
+    /// "6 steps", for titles.
+    pub fn told(&self) -> String {
+        match (&self.schedule, self.steps) {
+            (Some(schedule), None) => format!("schedule {schedule}"),
+            (_, steps) => format!("{} steps", steps.unwrap_or(DEFAULT_STEPS)),
+        }
+    }
 }
 
 /// Iterations of Griffin-Lim, as in the figures that it is quoted with.
@@ -179,7 +189,11 @@ impl Machine {
         Ok(Self { mel, kind: Kind::GriffinLim(griffin_lim), warnings: Vec::new(), figures })
     }
 
-    fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
+    /// Renders one file.
+    ///
+    /// # Errors
+    /// An input that cannot be read, an output that cannot be written, a device that fails.
+    pub fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
         interrupt::check()?;
         let mut source = Source::open(&job.input, &self.mel)?;
         for notice in source.notices() {

@@ -11,9 +11,6 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The whole job.
-    pub const WHOLE: Self = Self { index: 1, count: 1 };
-
     /// Share `index` of `count`; `index` runs from 1 to `count`.
     pub fn new(index: usize, count: usize) -> Result<Self, String> {
         if (1..=count).contains(&index) {

@@ -34,7 +34,10 @@ impl Source {
     pub fn open(path: &Path, config: &MelConfig) -> Result<Self> {
         if is_mel(path) {
             let file = mel::file::read(path, config)?;
-            return Ok(Self::Mel { notices: file.notice.into_iter().collect(), mel: Some(file.mel) });
+            return Ok(Self::Mel {
+                notices: file.notice.into_iter().collect(),
+                mel: Some(file.mel),
+            });
         }
         let mut reader = AudioReader::open(path)?;
         let (mut count, mut block) = (0, Vec::new());

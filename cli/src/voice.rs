@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use vocoder::voice::Voice;
+use serde_json::json;
+use vocoder::voice::{Provenance, Voice};
 
 use crate::failure::one_line;
 use crate::{output, voices};
@@ -37,43 +37,43 @@ enum Verb {
 }
 
 /// Runs the verb.
-pub fn run(args: &VoiceArgs) -> Result<()> {
+pub fn run(args: &VoiceArgs, quiet: bool) -> Result<()> {
     match &args.verb {
-        Verb::List { json } => list(*json),
+        Verb::List { json } => list(*json, quiet),
         Verb::Show { voice, json } => show(voice, *json),
     }
 }
 
-fn list(as_json: bool) -> Result<()> {
-    let read = |(name, path): (String, PathBuf)| {
-        let voice = Voice::load(&path).map_err(|error| one_line(&error.into()));
-        (name, path, voice)
-    };
-    let voices: Vec<_> = voices::all().into_iter().map(read).collect();
+fn list(as_json: bool, quiet: bool) -> Result<()> {
+    let mut voices: Vec<(String, PathBuf, Voice)> = Vec::new();
+    for (name, path) in voices::all() {
+        match Voice::load(&path) {
+            Ok(voice) => voices.push((name, path, voice)),
+            // Other safetensors files may lie in the same folder.
+            Err(error) if !quiet => eprintln!("left out: {}", one_line(&error.into())),
+            Err(_) => {}
+        }
+    }
     if as_json {
-        let entry = |(name, path, voice): &(String, PathBuf, Result<Voice, String>)| match voice {
-            Ok(voice) => json!({
+        let entry = |(name, path, voice): &(String, PathBuf, Voice)| {
+            json!({
                 "name": name,
                 "file": path.display().to_string(),
                 "parameters": voice.model.parameter_count(),
                 "training_steps": voice.provenance.steps,
-            }),
-            Err(why) => json!({ "name": name, "file": path.display().to_string(), "error": why }),
+                "description": voice.provenance.description,
+            })
         };
         return output::json(&voices.iter().map(entry).collect::<Vec<_>>());
     }
-    if voices.is_empty() {
-        return output::line(format!("no voice found (see {} in --help)", voices::FOLDERS_VARIABLE));
-    }
-    let row = |(name, path, voice): &(String, PathBuf, Result<Voice, String>)| match voice {
-        Ok(voice) => vec![
+    let row = |(name, path, voice): &(String, PathBuf, Voice)| {
+        vec![
             name.clone(),
             millions(voice.model.parameter_count()),
             voice.provenance.steps.to_string(),
             format!("{} Hz, {} bands", voice.mel.sample_rate, voice.mel.n_mels),
             path.display().to_string(),
-        ],
-        Err(why) => vec![name.clone(), format!("damaged: {why}")],
+        ]
     };
     let rows: Vec<_> = voices.iter().map(row).collect();
     output::table(&["voice", "parameters", "training steps", "mel", "file"], &rows)
@@ -82,23 +82,42 @@ fn list(as_json: bool) -> Result<()> {
 fn show(name: &str, as_json: bool) -> Result<()> {
     let path = voices::find(name)?;
     let voice = Voice::load(&path)?;
-    let steps: Vec<usize> = voice.schedules.keys().copied().collect();
-    let about = json!({
-        "file": path.display().to_string(),
-        "sha256": voice.content_hash()?,
-        "parameters": voice.model.parameter_count(),
-        "gmac_per_step_and_second": gmac_per_second(&voice),
-        "own_schedules_for_steps": steps,
-        "provenance": voice.provenance,
-        "model": voice.model,
-        "mel": voice.mel,
-    });
+    let own: Vec<usize> = voice.schedules.keys().copied().collect();
     if as_json {
-        return output::json(&about);
+        return output::json(&json!({
+            "file": path.display().to_string(),
+            "content_sha256": voice.content_hash()?,
+            "parameters": voice.model.parameter_count(),
+            "gmac_per_step_and_second": gmac_per_second(&voice),
+            "own_schedules_for_steps": own,
+            "provenance": voice.provenance,
+            "model": voice.model,
+            "mel": voice.mel,
+        }));
     }
-    let mut lines = Vec::new();
-    flatten("", &about, &mut lines);
-    output::line(lines.join("\n"))
+    let Provenance { description, data, licence, steps, audio_seconds, training } =
+        &voice.provenance;
+    let cost = gmac_per_second(&voice);
+    let parameters = millions(voice.model.parameter_count());
+    let own: Vec<String> = own.iter().map(usize::to_string).collect();
+    let own = if own.is_empty() { "none".into() } else { own.join(", ") };
+    let lines = [
+        ("file", path.display().to_string()),
+        ("content", format!("SHA-256 {}", voice.content_hash()?)),
+        ("about", description.clone()),
+        ("licence", licence.clone()),
+        ("data", data.clone()),
+        ("trained", format!("{steps} steps on {:.1} h of audio", audio_seconds / 3600.0)),
+        ("size", format!("{parameters} parameters, {cost} GMAC a step and second of audio")),
+        ("schedules", format!("its own for steps: {own}")),
+        ("mel", serde_json::to_string(&voice.mel)?),
+        ("network", serde_json::to_string(&voice.model)?),
+        ("training", training.clone()),
+    ];
+    for (name, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
+        output::line(format!("{name:<10} {}", text.trim_end().replace('\n', "\n           ")))?;
+    }
+    Ok(())
 }
 
 /// Billions of multiply-adds for one step over a second of audio.
@@ -107,36 +126,6 @@ fn gmac_per_second(voice: &Voice) -> f64 {
     (voice.model.macs_per_frame() as f64 * frames / 1e7).round() / 100.0
 }
 
-/// `key: value` lines of a JSON value, inner keys joined to outer ones by a dot.
-fn flatten(key: &str, value: &Value, lines: &mut Vec<String>) {
-    match value {
-        Value::Object(object) => {
-            for (inner, value) in object {
-                let key = if key.is_empty() { inner.clone() } else { format!("{key}.{inner}") };
-                flatten(&key, value, lines);
-            }
-        }
-        Value::String(text) if text.contains('\n') => {
-            lines.push(format!("{key}:"));
-            lines.extend(text.lines().map(|line| format!("    {line}")));
-        }
-        Value::String(text) => lines.push(format!("{key}: {text}")),
-        other => lines.push(format!("{key}: {other}")),
-    }
-}
-
 fn millions(count: usize) -> String {
     format!("{:.2} M", count as f64 / 1e6)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inner_keys_are_joined_and_long_texts_indented() {
-        let mut lines = Vec::new();
-        flatten("", &json!({ "a": { "b": 1, "c": "x\ny" }, "d": [1, 2] }), &mut lines);
-        assert_eq!(lines, ["a.b: 1", "a.c:", "    x", "    y", "d: [1,2]"]);
-    }
 }

@@ -104,7 +104,10 @@ pub fn draw(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
 }
 
 /// `pixels`, RGB by rows, as a PNG file.
-fn png(pixels: &[u8], (width, height): (u32, u32)) -> std::result::Result<Vec<u8>, png::EncodingError> {
+fn png(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+) -> std::result::Result<Vec<u8>, png::EncodingError> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
