@@ -16,6 +16,7 @@ mod quality;
 mod render;
 mod shard;
 mod source;
+mod train;
 mod voice;
 mod voices;
 
@@ -43,6 +44,7 @@ enum Verb {
     Render(render::RenderArgs),
     Mel(mel::MelArgs),
     Voice(voice::VoiceArgs),
+    Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Render(args) => render::run(args, cli.quiet),
         Verb::Mel(args) => mel::run(args, cli.quiet),
         Verb::Voice(args) => voice::run(args, cli.quiet),
+        Verb::Train(args) => train::run(args, cli.quiet),
         Verb::Eval(args) => eval::run(args, cli.quiet),
         Verb::Demo(args) => demo::run(args, cli.quiet),
         Verb::Devices(args) => devices::run(args),
