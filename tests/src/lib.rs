@@ -1,1 +1,6 @@
-//! x
+//! What the tests in `tests/tests/` share. It panics rather than return errors: a panic is how a test
+//! says that it failed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod program;
+pub mod voices;

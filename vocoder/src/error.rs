@@ -44,6 +44,9 @@ pub enum Error {
         /// What came.
         got: String,
     },
+    /// The caller asked to stop (see [`Renderer::observe`](crate::render::Renderer::observe)).
+    #[error("stopped")]
+    Stopped,
     /// The tensor library failed (out of memory, a device that is not there …).
     #[error("tensor: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -23,5 +23,6 @@ pub mod schedule;
 pub mod voice;
 
 mod kernel;
+mod stft;
 
 pub use error::{Error, Result};

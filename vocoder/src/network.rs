@@ -104,6 +104,21 @@ impl Network {
         self.dtype
     }
 
+    /// The downsampling blocks, from the waveform's rate to the mel's.
+    pub fn down(&self) -> &[Down] {
+        &self.down
+    }
+
+    /// The FiLM modules, from the waveform's rate to the mel's.
+    pub fn film(&self) -> &[Film] {
+        &self.film
+    }
+
+    /// The upsampling blocks, from the mel's rate to the waveform's.
+    pub fn up(&self) -> &[Up] {
+        &self.up
+    }
+
     /// Predicts the unit noise in `signal`.
     ///
     /// `signal` `[batch, frames * hop]` is the noisy waveform over the prior's deviation, `mel`

@@ -234,7 +234,6 @@ mod tests {
                     let mel = MelExtractor::new(&config).unwrap().extract(&signal).unwrap();
                     let deviation = prior.deviation(&mel, 8..32).unwrap();
                     let error_db = 20.0 * (rms(&deviation) / rms(&signal)).log10();
-                    eprintln!("{name} {what} {target}: {error_db:.2} dB");
                     assert!(error_db.abs() < 2.0, "{name} {what} {target}: {error_db:.2} dB");
                     signal.iter_mut().for_each(|x| *x *= level / target);
                 }

@@ -42,7 +42,7 @@ pub struct Renderer {
     kept_from: usize,
     /// Frames that were rendered and returned.
     done: usize,
-    observer: Option<Box<dyn FnMut(usize) + Send>>,
+    observer: Option<Box<dyn FnMut(usize) -> bool + Send>>,
 }
 
 impl Renderer {
@@ -67,8 +67,9 @@ impl Renderer {
         })
     }
 
-    /// Calls `observer` with the number of frames each time that they went through one step.
-    pub fn observe(&mut self, observer: impl FnMut(usize) + Send + 'static) {
+    /// Calls `observer` with the number of frames each time that they went through one step. If it
+    /// says false, rendering ends with [`Error::Stopped`].
+    pub fn observe(&mut self, observer: impl FnMut(usize) -> bool + Send + 'static) {
         self.observer = Some(Box::new(observer));
     }
 
@@ -116,7 +117,8 @@ impl Renderer {
         Ok(samples)
     }
 
-    fn reset(&mut self) {
+    /// Forgets what was pushed: the next frame is the first of a clip. After an error this is a must.
+    pub fn reset(&mut self) {
         self.kept.clear();
         (self.kept_from, self.done) = (0, 0);
     }
@@ -183,8 +185,10 @@ impl Renderer {
                 fresh.clear();
             }
             sampler.advance(step, &mut signal, &predicted[inner], &fresh)?;
-            if let Some(observer) = &mut self.observer {
-                observer(frames);
+            if let Some(observer) = &mut self.observer
+                && !observer(frames)
+            {
+                return Err(Error::Stopped);
             }
         }
         let (first, _) = window(steps);

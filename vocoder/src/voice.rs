@@ -4,6 +4,8 @@
 //! precision; the configs, the schedules and where the voice comes from are JSON in the file's
 //! metadata. Nothing in it is ever executed.
 
+pub mod lmnt;
+
 use crate::config::ModelConfig;
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};

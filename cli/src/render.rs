@@ -1,0 +1,304 @@
+//! `vocoder render`: mels or audio to wav.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use vocoder::audio::{WavFormat, WavWriter};
+use vocoder::griffin_lim::GriffinLim;
+use vocoder::mel::MelConfig;
+use vocoder::render::{Renderer, Settings};
+use vocoder::sampler::{Clip, SamplerKind};
+use vocoder::schedule::Schedule;
+use vocoder::voice::Voice;
+
+use crate::batch::{self, Done, Files, Verb};
+use crate::device::{self, Choice};
+use crate::failure::usage;
+use crate::inputs::{AUDIO, Job, MEL};
+use crate::interrupt;
+use crate::progress::Progress;
+use crate::source::Source;
+use crate::voices;
+
+/// Steps where neither --steps nor a schedule's file says how many.
+const DEFAULT_STEPS: usize = 6;
+
+/// Mels (.npy, .safetensors) or audio, whose mel is taken first, to wav
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How to render.
+#[derive(Debug, Clone, Args)]
+pub struct How {
+    /// A voice's name (see `vocoder voice list`) or file
+    #[arg(long, value_name = "NAME|FILE", default_value = voices::DEFAULT)]
+    pub voice: String,
+    /// Runs of the network: more is better and slower [default: 6]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m; or griffin-lim, which needs no voice
+    #[arg(long, value_name = "NAME", default_value = "ancestral")]
+    pub sampler: Rule,
+    /// Noise levels: a JSON file, or linear, cosine, sigmoid, fibonacci, log-snr [default: the
+    /// voice's own]
+    #[arg(long, value_name = "FILE|NAME")]
+    pub schedule: Option<String>,
+    /// Selects the noise; the same seed gives the same output
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Limit to which predictions of the signal are clipped on the way, or none
+    #[arg(long, value_name = "LIMIT|none", default_value = "1", value_parser = parse_clip)]
+    pub clip: Clip,
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto")]
+    pub device: Choice,
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<usize>,
+    /// Samples of the output: pcm16 (dithered), pcm24 or f32
+    #[arg(long, default_value = "pcm16", value_parser = WavFormat::parse)]
+    pub format: WavFormat,
+    /// Rendered at a time; bounds memory, does not change the sound
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
+    pub chunk: f64,
+}
+
+/// What turns mels into sound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rule {
+    /// A voice's network, by this sampler.
+    Network(SamplerKind),
+    /// No network.
+    GriffinLim,
+}
+
+impl How {
+    /// "6 steps", for titles.
+    pub fn told(&self) -> String {
+        match (&self.schedule, self.steps) {
+            (Some(schedule), None) => format!("schedule {schedule}"),
+            (_, steps) => format!("{} steps", steps.unwrap_or(DEFAULT_STEPS)),
+        }
+    }
+}
+
+/// Iterations of Griffin-Lim, as in the figures that it is quoted with.
+pub const GRIFFIN_LIM_ITERATIONS: usize = 32;
+
+impl FromStr for Rule {
+    type Err = vocoder::Error;
+
+    fn from_str(name: &str) -> Result<Self, vocoder::Error> {
+        match name {
+            "griffin-lim" => Ok(Self::GriffinLim),
+            _ => name.parse().map(Self::Network),
+        }
+    }
+}
+
+/// Runs the verb.
+pub fn run(args: &RenderArgs, quiet: bool) -> Result<()> {
+    device::use_threads(args.how.threads)?;
+    let mut machine = Machine::new(&args.how)?;
+    if !quiet {
+        machine.warnings.iter().for_each(|line| eprintln!("{line}"));
+    }
+    let taken: Vec<&str> = AUDIO.iter().chain(MEL).copied().collect();
+    let verb = Verb { taken: &taken, written: &["wav"], participle: "rendered" };
+    batch::run(&args.files, verb, quiet, |job, progress| machine.render(job, &args.how, progress))
+}
+
+/// A renderer that is ready to work.
+pub struct Machine {
+    mel: MelConfig,
+    kind: Kind,
+    /// What the user should know before it starts.
+    warnings: Vec<String>,
+    /// For `--json`.
+    figures: Map<String, Value>,
+}
+
+enum Kind {
+    Network { renderer: Box<Renderer>, steps: usize },
+    GriffinLim(Box<GriffinLim>),
+}
+
+impl Machine {
+    /// Loads and plans what `how` asks for.
+    ///
+    /// # Errors
+    /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
+    pub fn new(how: &How) -> Result<Self> {
+        let Rule::Network(sampler) = how.sampler else { return Self::griffin_lim(how) };
+        let voice = voices::load(&how.voice)?;
+        let schedule = schedule(how, &voice)?;
+        let (device, chosen) = how.device.open()?;
+        let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
+        let mut warnings = Vec::new();
+        if !schedule.matches_prior() {
+            let missing = 100.0 * schedule.prior_mismatch();
+            warnings.push(format!(
+                "warning: the schedule starts at a noise level of {:.3}, where the network expects \
+                 {missing:.0} % of signal that is not there",
+                schedule.levels()[0]
+            ));
+        }
+        let steps = schedule.steps();
+        let settings = Settings {
+            schedule,
+            sampler,
+            clip: how.clip,
+            seed: how.seed,
+            chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
+        };
+        let figures = json!({
+            "voice": how.voice, "steps": steps, "sampler": sampler.to_string(), "seed": how.seed,
+            "device": chosen.to_string(),
+        });
+        let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
+        Ok(Self {
+            mel: voice.mel,
+            kind: Kind::Network { renderer, steps },
+            warnings,
+            figures: figures.as_object().cloned().unwrap_or_default(),
+        })
+    }
+
+    fn griffin_lim(how: &How) -> Result<Self> {
+        // The voice says only which mel; without one, it is the paper's.
+        let mel = match how.voice.as_str() {
+            voices::DEFAULT => MelConfig::default(),
+            named => voices::load(named)?.mel,
+        };
+        let griffin_lim = Box::new(GriffinLim::new(&mel, GRIFFIN_LIM_ITERATIONS, how.seed)?);
+        let figures = json!({
+            "sampler": "griffin-lim", "steps": GRIFFIN_LIM_ITERATIONS, "seed": how.seed,
+        });
+        let figures = figures.as_object().cloned().unwrap_or_default();
+        Ok(Self { mel, kind: Kind::GriffinLim(griffin_lim), warnings: Vec::new(), figures })
+    }
+
+    /// Renders one file.
+    ///
+    /// # Errors
+    /// An input that cannot be read, an output that cannot be written, a device that fails.
+    pub fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
+        interrupt::check()?;
+        let mut source = Source::open(&job.input, &self.mel)?;
+        for notice in source.notices() {
+            progress.note(format!("{}: {notice}", job.input.display()));
+        }
+        // Begun before the work: an output that cannot be written is told at once.
+        let mut wav = WavWriter::create(&job.output, self.mel.sample_rate, how.format, how.seed)?;
+        let frames = source.frames(&self.mel);
+        let mut left = source.samples().unwrap_or((frames * self.mel.hop) as u64);
+        // Frames reach a little beyond the end of the audio that they were taken from.
+        let mut write = |samples: &[f32]| {
+            let taken = samples.len().min(left as usize);
+            left -= taken as u64;
+            wav.push(&samples[..taken])
+        };
+        let input = || job.input.display().to_string();
+        match &mut self.kind {
+            Kind::Network { renderer, steps } => {
+                renderer.reset();
+                watch(renderer, frames, *steps, &self.mel, &input(), progress);
+                while let Some(mel) = source.next()? {
+                    interrupt::check()?;
+                    write(&renderer.push(&mel).with_context(input)?)?;
+                }
+                write(&renderer.finish().with_context(input)?)?;
+            }
+            Kind::GriffinLim(griffin_lim) => {
+                let Some(mel) = source.whole()? else { bail!("{}: an empty mel", input()) };
+                write(&griffin_lim.render(&mel).with_context(input)?)?;
+            }
+        }
+        interrupt::check()?;
+        let summary = wav.finish()?;
+        if summary.clipped > 0 {
+            progress.note(format!("{}: {} samples clipped", input(), summary.clipped));
+        }
+        let mut figures = self.figures.clone();
+        figures.insert("frames".into(), frames.into());
+        figures.insert("clipped_samples".into(), summary.clipped.into());
+        let seconds = summary.samples as f64 / f64::from(self.mel.sample_rate);
+        Ok(Done { seconds, figures })
+    }
+}
+
+/// Shows steps and RTF while `renderer` works through `frames` frames.
+fn watch(
+    renderer: &mut Renderer,
+    frames: usize,
+    steps: usize,
+    mel: &MelConfig,
+    input: &str,
+    progress: &Progress,
+) {
+    let (start, rounds) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let seconds_per_frame = mel.hop as f64 / f64::from(mel.sample_rate);
+    let (ticker, input) = (progress.ticker(), input.to_string());
+    renderer.observe(move |advanced| {
+        let done = rounds.fetch_add(advanced, Ordering::Relaxed) + advanced;
+        let part = done as f64 / (frames * steps).max(1) as f64;
+        let rtf = start.elapsed().as_secs_f64() / (part * frames as f64 * seconds_per_frame);
+        ticker.at(part, format!("{input}  {steps} steps, RTF {rtf:.2}"));
+        !interrupt::requested()
+    });
+}
+
+/// The noise levels that `how` asks for.
+fn schedule(how: &How, voice: &Voice) -> Result<Schedule> {
+    let steps = how.steps.unwrap_or(DEFAULT_STEPS);
+    let Some(name) = &how.schedule else { return Ok(voice.schedule(steps)?) };
+    if vocoder::schedule::NAMES.contains(&name.as_str()) {
+        return Ok(Schedule::named(name, steps)?);
+    }
+    let path = PathBuf::from(name);
+    if !path.is_file() {
+        let names = vocoder::schedule::NAMES.join(", ");
+        return Err(usage(format!("--schedule {name}: expected a file or one of {names}")));
+    }
+    let schedule = Schedule::read(&path)?;
+    match how.steps {
+        Some(steps) if steps != schedule.steps() => Err(usage(format!(
+            "--steps {steps}: the schedule in {name} has {} steps",
+            schedule.steps()
+        ))),
+        _ => Ok(schedule),
+    }
+}
+
+fn parse_clip(text: &str) -> Result<Clip, String> {
+    match (text, text.parse::<f32>()) {
+        ("none", _) => Ok(Clip::None),
+        (_, Ok(limit)) if limit > 0.0 && limit.is_finite() => Ok(Clip::Signal(limit)),
+        _ => Err(format!("expected a limit above 0 or none, got '{text}'")),
+    }
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=1024) => Ok(threads),
+        _ => Err(format!("expected 1 to 1024, got '{text}'")),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
+        _ => Err(format!("expected seconds above 0, up to a day, got '{text}'")),
+    }
+}

@@ -1,0 +1,131 @@
+//! `vocoder voice`: the voices at hand, and what one is made of.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use vocoder::voice::{Provenance, Voice};
+
+use crate::failure::one_line;
+use crate::{output, voices};
+
+/// Lists and shows voices
+#[derive(Debug, Args)]
+pub struct VoiceArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The voices at hand
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a voice is made of and where it comes from
+    Show {
+        /// A voice's name or file
+        #[arg(default_value = voices::DEFAULT)]
+        voice: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the verb.
+pub fn run(args: &VoiceArgs, quiet: bool) -> Result<()> {
+    match &args.verb {
+        Verb::List { json } => list(*json, quiet),
+        Verb::Show { voice, json } => show(voice, *json),
+    }
+}
+
+fn list(as_json: bool, quiet: bool) -> Result<()> {
+    let mut voices: Vec<(String, PathBuf, Voice)> = Vec::new();
+    for (name, path) in voices::all() {
+        match Voice::load(&path) {
+            Ok(voice) => voices.push((name, path, voice)),
+            // Other safetensors files may lie in the same folder.
+            Err(error) if !quiet => eprintln!("left out: {}", one_line(&error.into())),
+            Err(_) => {}
+        }
+    }
+    if as_json {
+        let entry = |(name, path, voice): &(String, PathBuf, Voice)| {
+            json!({
+                "name": name,
+                "file": path.display().to_string(),
+                "parameters": voice.model.parameter_count(),
+                "training_steps": voice.provenance.steps,
+                "description": voice.provenance.description,
+            })
+        };
+        return output::json(&voices.iter().map(entry).collect::<Vec<_>>());
+    }
+    let row = |(name, path, voice): &(String, PathBuf, Voice)| {
+        vec![
+            name.clone(),
+            millions(voice.model.parameter_count()),
+            voice.provenance.steps.to_string(),
+            format!("{} Hz, {} bands", voice.mel.sample_rate, voice.mel.n_mels),
+            path.display().to_string(),
+        ]
+    };
+    let rows: Vec<_> = voices.iter().map(row).collect();
+    output::table(&["voice", "parameters", "training steps", "mel", "file"], &rows)
+}
+
+fn show(name: &str, as_json: bool) -> Result<()> {
+    let path = voices::find(name)?;
+    let voice = Voice::load(&path)?;
+    let own: Vec<usize> = voice.schedules.keys().copied().collect();
+    if as_json {
+        return output::json(&json!({
+            "file": path.display().to_string(),
+            "content_sha256": voice.content_hash()?,
+            "parameters": voice.model.parameter_count(),
+            "gmac_per_step_and_second": gmac_per_second(&voice),
+            "own_schedules_for_steps": own,
+            "provenance": voice.provenance,
+            "model": voice.model,
+            "mel": voice.mel,
+        }));
+    }
+    let Provenance { description, data, licence, steps, audio_seconds, training } =
+        &voice.provenance;
+    let cost = gmac_per_second(&voice);
+    let parameters = millions(voice.model.parameter_count());
+    let own: Vec<String> = own.iter().map(usize::to_string).collect();
+    let own = if own.is_empty() { "none".into() } else { own.join(", ") };
+    let lines = [
+        ("file", path.display().to_string()),
+        ("content", format!("SHA-256 {}", voice.content_hash()?)),
+        ("about", description.clone()),
+        ("licence", licence.clone()),
+        ("data", data.clone()),
+        ("trained", format!("{steps} steps on {:.1} h of audio", audio_seconds / 3600.0)),
+        ("size", format!("{parameters} parameters, {cost} GMAC a step and second of audio")),
+        ("schedules", format!("its own for steps: {own}")),
+        ("mel", serde_json::to_string(&voice.mel)?),
+        ("network", serde_json::to_string(&voice.model)?),
+        ("training", training.clone()),
+    ];
+    for (name, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
+        output::line(format!("{name:<10} {}", text.trim_end().replace('\n', "\n           ")))?;
+    }
+    Ok(())
+}
+
+/// Billions of multiply-adds for one step over a second of audio.
+fn gmac_per_second(voice: &Voice) -> f64 {
+    let frames = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
+    (voice.model.macs_per_frame() as f64 * frames / 1e7).round() / 100.0
+}
+
+fn millions(count: usize) -> String {
+    format!("{:.2} M", count as f64 / 1e6)
+}
