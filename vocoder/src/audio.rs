@@ -5,9 +5,11 @@
 
 mod read;
 mod resample;
+mod write;
 
 pub use read::{AudioFile, AudioInfo, AudioReader, probe, read, read_at};
 pub use resample::{Resampler, resample};
+pub use write::{WavFormat, WavSummary, WavWriter, write_wav};
 
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]

@@ -217,12 +217,16 @@ impl ModelConfig {
             return Err(Error::config("model.factors", reason));
         }
         if !(self.mel_shift.is_finite() && self.mel_scale.is_finite() && self.mel_scale != 0.0) {
-            let reason = format!("expected finite values, got {} and {}", self.mel_shift, self.mel_scale);
+            let reason =
+                format!("expected finite values, got {} and {}", self.mel_shift, self.mel_scale);
             return Err(Error::config("model.mel_shift and model.mel_scale", reason));
         }
         let (LevelEncoding::Level { scale } | LevelEncoding::LogSnr { scale }) = self.level;
         if !(scale.is_finite() && scale > 0.0) {
-            return Err(Error::config("model.level", format!("expected a positive scale, got {scale}")));
+            return Err(Error::config(
+                "model.level",
+                format!("expected a positive scale, got {scale}"),
+            ));
         }
         if let Padding::Causal { look_ahead } = self.padding
             && look_ahead > 64

@@ -200,12 +200,11 @@ mod tests {
     }
 
     fn shapes() -> impl Strategy<Value = ConvShape> {
-        (1usize..4, 1usize..300, 1usize..40, 1usize..100, 1usize..6, 1usize..9, 0f64..=1.0).prop_map(
-            |(batch, rows, ci, co, taps, dilation, lean)| {
+        (1usize..4, 1usize..300, 1usize..40, 1usize..100, 1usize..6, 1usize..9, 0f64..=1.0)
+            .prop_map(|(batch, rows, ci, co, taps, dilation, lean)| {
                 let left = ((dilation * (taps - 1)) as f64 * lean) as usize;
                 ConvShape { batch, rows, ci, co, taps, dilation, left }
-            },
-        )
+            })
     }
 
     proptest! {
@@ -247,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_piece_equals_the_whole_bit_for_bit() {
-        let shape = ConvShape { batch: 1, rows: 700, ci: 24, co: 40, taps: 3, dilation: 4, left: 4 };
+        let shape =
+            ConvShape { batch: 1, rows: 700, ci: 24, co: 40, taps: 3, dilation: 4, left: 4 };
         let x = random(1, shape.rows * shape.ci);
         let w = random(2, shape.taps * shape.ci * shape.co);
         let whole = forward(&shape, &x, &w, None);

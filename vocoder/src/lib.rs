@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod network;
 pub mod noise;
 pub mod ops;
+pub mod output_file;
 #[cfg(feature = "pictures")]
 pub mod picture;
 pub mod prior;
@@ -22,5 +23,6 @@ pub mod schedule;
 pub mod voice;
 
 mod kernel;
+mod stft;
 
 pub use error::{Error, Result};

@@ -1,15 +1,18 @@
 //! Log-mel spectrograms: what the vocoder is given, and how audio is turned into it.
 //!
 //! [`MelConfig`] holds every setting that changes the values, [`MelExtractor`] turns a clip into a
-//! [`Mel`].
+//! [`Mel`], [`MelStream`] does so with audio that arrives in pieces, [`mod@file`] stores mels.
 
 mod config;
 mod extractor;
+pub mod file;
 mod filter_bank;
+mod stream;
 
 pub use config::{MelConfig, MelLog, MelNorm, MelPadding, MelScale, Power};
 pub use extractor::{MelExtractor, hann};
 pub use filter_bank::filter_bank;
+pub use stream::MelStream;
 
 use crate::{Error, Result};
 

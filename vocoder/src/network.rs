@@ -49,7 +49,11 @@ impl Network {
         let parameters = config.parameters();
         for parameter in &parameters {
             let Some(tensor) = weights.get(&parameter.name) else {
-                return Err(Error::mismatch("weights", format!("`{}`", parameter.name), "no such tensor"));
+                return Err(Error::mismatch(
+                    "weights",
+                    format!("`{}`", parameter.name),
+                    "no such tensor",
+                ));
             };
             if tensor.dims() != parameter.shape {
                 return Err(Error::mismatch(
@@ -59,7 +63,8 @@ impl Network {
                 ));
             }
         }
-        if let Some(name) = weights.keys().find(|name| parameters.iter().all(|p| p.name != **name)) {
+        if let Some(name) = weights.keys().find(|name| parameters.iter().all(|p| p.name != **name))
+        {
             return Err(Error::mismatch("weights", "only the config's", format!("`{name}`")));
         }
         let build = Build { weights, padding: config.padding };
@@ -99,6 +104,21 @@ impl Network {
         self.dtype
     }
 
+    /// The downsampling blocks, from the waveform's rate to the mel's.
+    pub fn down(&self) -> &[Down] {
+        &self.down
+    }
+
+    /// The FiLM modules, from the waveform's rate to the mel's.
+    pub fn film(&self) -> &[Film] {
+        &self.film
+    }
+
+    /// The upsampling blocks, from the mel's rate to the waveform's.
+    pub fn up(&self) -> &[Up] {
+        &self.up
+    }
+
     /// Predicts the unit noise in `signal`.
     ///
     /// `signal` `[batch, frames * hop]` is the noisy waveform over the prior's deviation, `mel`
@@ -111,10 +131,15 @@ impl Network {
         let (batch, samples) = signal.dims2()?;
         let (mel_batch, frames, bands) = mel.dims3()?;
         let hop = self.config.hop();
-        if (mel_batch, frames * hop, bands) != (batch, samples, self.config.n_mels) || levels.len() != batch {
+        if (mel_batch, frames * hop, bands) != (batch, samples, self.config.n_mels)
+            || levels.len() != batch
+        {
             return Err(Error::mismatch(
                 "network input",
-                format!("a signal [batch, frames * {hop}], a mel [batch, frames, {}] and a level a clip", self.config.n_mels),
+                format!(
+                    "a signal [batch, frames * {hop}], a mel [batch, frames, {}] and a level a clip",
+                    self.config.n_mels
+                ),
                 format!("{:?}, {:?} and {} levels", signal.dims(), mel.dims(), levels.len()),
             ));
         }

@@ -190,7 +190,7 @@ mod tests {
         for (p, expected, variance) in
             [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)]
         {
-            let limit = 4.0 * (variance / N as f64 as f64).sqrt();
+            let limit = 4.0 * (variance / N as f64).sqrt();
             assert!((moment(p) - expected).abs() < limit, "moment {p}: {}", moment(p));
         }
         let neighbours = x.windows(2).map(|w| w[0] * w[1]).sum::<f64>() / N as f64;

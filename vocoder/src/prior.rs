@@ -226,14 +226,14 @@ mod tests {
             let config = MelConfig::preset(name).unwrap();
             let prior = Prior::new(ENERGY, &config).unwrap();
             let length = 40 * config.hop;
-            for (what, mut signal) in [("noise", noise(3, length)), ("tone", tone(&config, length))] {
+            for (what, mut signal) in [("noise", noise(3, length)), ("tone", tone(&config, length))]
+            {
                 let level = rms(&signal);
                 for target in [0.3, 0.01] {
                     signal.iter_mut().for_each(|x| *x *= target / level);
                     let mel = MelExtractor::new(&config).unwrap().extract(&signal).unwrap();
                     let deviation = prior.deviation(&mel, 8..32).unwrap();
                     let error_db = 20.0 * (rms(&deviation) / rms(&signal)).log10();
-                    eprintln!("{name} {what} {target}: {error_db:.2} dB");
                     assert!(error_db.abs() < 2.0, "{name} {what} {target}: {error_db:.2} dB");
                     signal.iter_mut().for_each(|x| *x *= level / target);
                 }
@@ -317,9 +317,8 @@ mod tests {
         let [config, _] = configs();
         let silence =
             Mel::new(config.clone(), vec![config.min_value(); 2 * config.n_mels]).unwrap();
-        let deviation = |prior| {
-            Prior::new(prior, &config).unwrap().deviation(&silence, 0..2).unwrap()
-        };
+        let deviation =
+            |prior| Prior::new(prior, &config).unwrap().deviation(&silence, 0..2).unwrap();
         assert_eq!(deviation(PriorConfig::Energy { floor: 0.25 }), [0.25; 600]);
         assert_eq!(deviation(PriorConfig::Standard), [1.0; 600]);
     }

@@ -4,6 +4,8 @@
 //! precision; the configs, the schedules and where the voice comes from are JSON in the file's
 //! metadata. Nothing in it is ever executed.
 
+pub mod lmnt;
+
 use crate::config::ModelConfig;
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
@@ -103,7 +105,9 @@ impl Voice {
             Some(format) if format == FORMAT => {}
             other => {
                 let got = other.map_or("none".into(), |f| format!("`{f}`"));
-                return Err(bad(format!("expected a safetensors file of format `{FORMAT}`, got {got}")));
+                return Err(bad(format!(
+                    "expected a safetensors file of format `{FORMAT}`, got {got}"
+                )));
             }
         }
         let version: u32 = field(&metadata, "version")?;
@@ -112,8 +116,12 @@ impl Voice {
                 "expected a voice of version {VERSION} or older, got version {version}: it needs a newer vocoder"
             )));
         }
-        let tensors = SafeTensors::deserialize(bytes)
-            .map_err(|e| bad(format!("expected {} bytes of weights, got a damaged file ({e})", header.data_len())))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
+            bad(format!(
+                "expected {} bytes of weights, got a damaged file ({e})",
+                header.data_len()
+            ))
+        })?;
         let mut weights = Weights::new();
         for (name, view) in tensors.iter() {
             weights.insert(name.to_string(), read_tensor(name, &view)?);
@@ -194,7 +202,9 @@ impl Voice {
         let wrap = |e: safetensors::SafeTensorError| Error::config("voice", e.to_string());
         let views = data
             .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .map(|(name, dtype, shape, bytes)| {
+                Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
+            })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(wrap)?;
         let json = |value: serde_json::Result<String>| {
@@ -246,16 +256,32 @@ impl Voice {
 /// The JSON value under `key`.
 fn field<T: DeserializeOwned>(metadata: &HashMap<String, String>, key: &str) -> Result<T> {
     let bad = |reason: String| Error::file(Path::new("voice"), reason);
-    let text = metadata.get(key).ok_or_else(|| bad(format!("expected `{key}` in the metadata, got none")))?;
+    let text = metadata
+        .get(key)
+        .ok_or_else(|| bad(format!("expected `{key}` in the metadata, got none")))?;
     serde_json::from_str(text).map_err(|e| bad(format!("`{key}` in the metadata: {e}")))
 }
 
 /// A stored tensor in single precision.
 fn read_tensor(name: &str, view: &TensorView) -> Result<Tensor> {
     let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        other => return Err(Error::mismatch(format!("weight `{name}`"), "f32 or f16", format!("{other:?}"))),
+        Dtype::F32 => view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        Dtype::F16 => view
+            .data()
+            .chunks_exact(2)
+            .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        other => {
+            return Err(Error::mismatch(
+                format!("weight `{name}`"),
+                "f32 or f16",
+                format!("{other:?}"),
+            ));
+        }
     };
     if let Some(value) = values.iter().find(|v| !v.is_finite()) {
         return Err(Error::mismatch(format!("weight `{name}`"), "finite values", value));

@@ -118,7 +118,8 @@ unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
         let mut weights = [simd.splat_f32s(0.0); NV];
         for (j, weight) in weights.iter_mut().enumerate() {
             // SAFETY: by the caller's contract.
-            *weight = unsafe { w.add(c * stride + j * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+            *weight =
+                unsafe { w.add(c * stride + j * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
         }
         for i in 0..MR {
             // SAFETY: by the caller's contract.
@@ -200,7 +201,8 @@ impl GradientTile<'_> {
                                 let value = unsafe { *x.as_ptr().add(t * ci + channels[i]) };
                                 let value = simd.splat_f32s(value);
                                 for j in 0..NV {
-                                    sums[i][j] = simd.mul_add_e_f32s(value, gradient[j], sums[i][j]);
+                                    sums[i][j] =
+                                        simd.mul_add_e_f32s(value, gradient[j], sums[i][j]);
                                 }
                             }
                         }

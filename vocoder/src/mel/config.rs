@@ -281,6 +281,35 @@ impl MelConfig {
         }
     }
 
+    /// Zeros on either side of the window within `n_fft` samples.
+    pub(super) fn margin(&self) -> usize {
+        (self.n_fft - self.window) / 2
+    }
+
+    /// Samples from `frame * hop`, a frame's place, to the end of its window: what a live stream
+    /// waits for.
+    pub fn look_ahead(&self) -> usize {
+        self.margin() + self.window - self.pad()
+    }
+
+    /// Checks that `got` are these very settings.
+    ///
+    /// # Errors
+    /// The first setting that differs, what was expected and what came.
+    pub fn expect(&self, got: &MelConfig) -> Result<()> {
+        let fields = |config: &MelConfig| -> Vec<(String, String)> {
+            let text = serde_json::to_string(config).unwrap_or_default();
+            let map: serde_json::Map<_, _> = serde_json::from_str(&text).unwrap_or_default();
+            map.into_iter().map(|(name, value)| (name, value.to_string())).collect()
+        };
+        for ((name, expected), (_, came)) in fields(self).into_iter().zip(fields(got)) {
+            if expected != came {
+                return Err(Error::mismatch(format!("mel {name}"), expected, came));
+            }
+        }
+        Ok(())
+    }
+
     /// Frames of a clip of `len` samples: `len / hop + 1` when centred, else `len / hop`.
     pub fn frames(&self, len: usize) -> usize {
         match self.padding {
@@ -362,6 +391,17 @@ mod tests {
         let mut json = serde_json::to_value(MelConfig::default()).unwrap();
         json["hop_length"] = 256.into();
         assert!(serde_json::from_value::<MelConfig>(json).is_err());
+    }
+
+    #[test]
+    fn the_differing_setting_is_named() {
+        let paper = MelConfig::default();
+        paper.expect(&paper.clone()).unwrap();
+        let other = MelConfig { hop: 256, ..paper.clone() };
+        assert_eq!(paper.expect(&other).unwrap_err().to_string(), "mel hop: expected 300, got 256");
+        let other = MelConfig { log: MelLog::UnitDb, floor: 1e-7, ..paper.clone() };
+        let message = paper.expect(&other).unwrap_err().to_string();
+        assert_eq!(message, "mel floor: expected 0.00001, got 1e-7");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl MelExtractor {
     /// One frame of `clip` into `out` (`n_mels` values).
     pub(super) fn frame(&mut self, clip: Clip, index: usize, out: &mut [f32]) {
         let config = &self.config;
-        let margin = (config.n_fft - config.window) / 2;
+        let margin = config.margin();
         let start = (index * config.hop + margin) as i64 - config.pad() as i64;
         self.frame.fill(0.0);
         let middle = &mut self.frame[margin..margin + config.window];

@@ -27,13 +27,19 @@ pub fn initial_weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
                 let gain = match parameter.name.as_str() {
                     "last.weight" => 0.1,
                     name if name.starts_with("film") && name.contains("output") => 0.3,
+                    // The last of each branch that is added to another: sums stay near unit size.
+                    name if name.starts_with("up") && name.contains(".conv.1") => 0.5,
+                    name if name.starts_with("up") && name.contains(".conv.3") => 0.5,
+                    name if name.starts_with("down") && name.contains(".conv.2") => 0.5,
                     _ => (2.0 / (1.0 + LEAKY_SLOPE * LEAKY_SLOPE)).sqrt(),
                 };
                 let gain = if parameter.name.contains(".residual") { 1.0 } else { gain };
                 let deviation = (gain / ((taps * ci) as f64).sqrt()) as f32;
                 values.iter_mut().for_each(|v| *v *= deviation);
             }
-            [channels] if parameter.name.starts_with("film") && parameter.name.contains("output") => {
+            [channels]
+                if parameter.name.starts_with("film") && parameter.name.contains("output") =>
+            {
                 values[channels / 2..].fill(1.0);
             }
             [_] => {}

@@ -2,71 +2,119 @@
 
 use crate::config::{ModelConfig, Padding, STEM_TAPS, TAPS};
 
-/// What one sample of a step's output can depend on.
+/// What one step's output can depend on; none of the four numbers can be smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
-    /// Samples of the signal before it.
+    /// Samples of the signal before the output's.
     pub past: usize,
-    /// Samples of the signal after it.
+    /// Samples of the signal after the output's.
     pub ahead: usize,
-    /// Whole frames before the one that holds it, of signal and mel.
+    /// Whole frames before the one that holds the output, of signal and mel.
     pub frames_past: usize,
-    /// Whole frames after the one that holds it, of signal and mel.
+    /// Whole frames after the one that holds the output, of signal and mel.
     pub frames_ahead: usize,
 }
 
 /// Reach of one step, from the config alone.
-///
-/// Walks from the output to the input and adds up, in samples, what each convolution sees on either
-/// side. Keeping the first of each group of rows moves nothing; repeating a row `f` times lets a
-/// sample see a row that began up to `f - 1` rows earlier.
 pub fn reach(config: &ModelConfig) -> Reach {
+    let hop = config.hop() as isize;
+    let mut reach = Reach { past: 0, ahead: 0, frames_past: 0, frames_ahead: 0 };
+    // What a sample sees depends on where in its frame it lies.
+    for sample in 0..hop {
+        let (signal, mel) = seen(config, Rows { first: sample, last: sample });
+        let first_frame = signal.first.div_euclid(hop).min(mel.first);
+        let last_frame = signal.last.div_euclid(hop).max(mel.last);
+        reach.past = reach.past.max((sample - signal.first).max(0) as usize);
+        reach.ahead = reach.ahead.max((signal.last - sample).max(0) as usize);
+        reach.frames_past = reach.frames_past.max((-first_frame).max(0) as usize);
+        reach.frames_ahead = reach.frames_ahead.max(last_frame.max(0) as usize);
+    }
+    reach
+}
+
+/// The samples of the signal and the frames of the mel that the samples `output` depend on.
+///
+/// Walks the network backwards, block by block, with the rows that the blocks walked so far read.
+fn seen(config: &ModelConfig, output: Rows) -> (Rows, Rows) {
     let causal = config.padding != Padding::Symmetric;
-    // Both sides of a convolution over rows of `rate` samples.
-    let sides = |taps: usize, dilation: usize, rate: usize| {
-        let span = dilation * (taps - 1);
-        let left = if causal { span } else { span / 2 };
-        (left * rate, (span - left) * rate)
-    };
-    let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (a + c, b + d);
-
-    // The waveform's path, from the stem to what each FiLM module reads.
-    let mut wave = sides(STEM_TAPS, 1, 1);
-    let mut waves = vec![wave];
-    let mut rate = 1;
-    for factor in config.down_factors() {
-        rate *= factor;
-        for dilation in config.down_dilations {
-            wave = add(wave, sides(TAPS, dilation, rate));
-        }
-        waves.push(wave);
-    }
-
-    // The mel's path backwards, from the output to the mel.
-    let mut here = sides(TAPS, 1, 1);
-    let mut signal = (0, 0);
-    let mut rate = 1;
-    let blocks = config.factors.iter().zip(&config.up_dilations).rev();
-    for ((factor, dilations), wave) in blocks.zip(waves) {
+    let mut rows = output.read(TAPS, 1, causal);
+    // What each FiLM module reads of the waveform's path, from the waveform's rate to the mel's.
+    let mut films = Vec::with_capacity(config.up.len());
+    for (&factor, dilations) in config.factors.iter().zip(&config.up_dilations).rev() {
         for &dilation in &dilations[1..] {
-            here = add(here, sides(TAPS, dilation, rate));
+            rows = rows.read(TAPS, dilation, causal);
         }
-        let film = add(sides(TAPS, 1, rate), sides(TAPS, 1, rate));
-        let through = add(add(here, film), wave);
-        signal = (signal.0.max(through.0), signal.1.max(through.1));
-        here = add(here, sides(TAPS, dilations[0], rate));
-        here.0 += (factor - 1) * rate;
-        rate *= factor;
+        films.push(rows.read(TAPS, 1, causal).read(TAPS, 1, causal));
+        rows = rows.read(TAPS, dilations[0], causal).before_repeating(factor);
     }
-    let mut mel = add(here, sides(TAPS, 1, rate));
+    let mut mel = rows.read(TAPS, 1, causal);
     if let Padding::Causal { look_ahead } = config.padding {
-        mel.1 += look_ahead * rate;
+        mel = Rows { first: mel.first + look_ahead as isize, last: mel.last + look_ahead as isize };
     }
-    let hop = config.hop();
-    Reach {
-        past: signal.0,
-        ahead: signal.1,
-        frames_past: signal.0.max(mel.0).div_ceil(hop),
-        frames_ahead: signal.1.max(mel.1).div_ceil(hop),
+
+    let mut wave = films.pop().unwrap_or(output);
+    for (factor, film) in config.down_factors().into_iter().zip(films).rev() {
+        for dilation in config.down_dilations {
+            wave = wave.read(TAPS, dilation, causal);
+        }
+        wave = wave.before_keeping_one_in(factor).union(film);
+    }
+    (wave.read(STEM_TAPS, 1, causal), mel)
+}
+
+/// The rows from `first` to `last` of an endless signal, at whatever rate.
+#[derive(Clone, Copy)]
+struct Rows {
+    first: isize,
+    last: isize,
+}
+
+impl Rows {
+    /// What a convolution reads for these rows of its output.
+    fn read(self, taps: usize, dilation: usize, causal: bool) -> Self {
+        let span = (dilation * (taps - 1)) as isize;
+        let left = if causal { span } else { span / 2 };
+        Rows { first: self.first - left, last: self.last + span - left }
+    }
+
+    fn before_repeating(self, factor: usize) -> Self {
+        let factor = factor as isize;
+        Rows { first: self.first.div_euclid(factor), last: self.last.div_euclid(factor) }
+    }
+
+    fn before_keeping_one_in(self, factor: usize) -> Self {
+        let factor = factor as isize;
+        Rows { first: self.first * factor, last: self.last * factor }
+    }
+
+    fn union(self, other: Self) -> Self {
+        Rows { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_single_block_by_hand() {
+        // Output, three convolutions and FiLM: 1 + 1 + 1 + 1 + 2 = 6 samples on either side, and 2
+        // of the stem. First convolution: 5 samples on either side of a frame of 10 reach the next
+        // frame, and the convolution over the mel one more.
+        let config = ModelConfig {
+            down: vec![],
+            up: vec![4],
+            factors: vec![10],
+            up_dilations: vec![[1; 4]],
+            ..ModelConfig::preset("base", 80).unwrap()
+        };
+        let expected = Reach { past: 8, ahead: 8, frames_past: 2, frames_ahead: 2 };
+        assert_eq!(reach(&config), expected);
+
+        let causal = ModelConfig { padding: Padding::Causal { look_ahead: 1 }, ..config };
+        // Twice as far back: 16 samples, and 10 samples back then 2 frames, less one of look-ahead.
+        let expected = Reach { past: 16, ahead: 0, frames_past: 2, frames_ahead: 1 };
+        assert_eq!(reach(&causal), expected);
     }
 }

@@ -1,0 +1,230 @@
+//! Batches: random crops, noised, prepared by worker threads ahead of the training.
+
+use crate::config::{LevelDraw, TrainConfig};
+use crate::corpus::Clip;
+use crossbeam_channel::{Receiver, bounded};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use vocoder::mel::MelExtractor;
+use vocoder::noise::Noise;
+use vocoder::prior::Prior;
+use vocoder::{Error, Result};
+
+/// Batches that may wait for the training.
+const QUEUE: usize = 4;
+
+/// What one step learns from. All arrays are flat, clip after clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Noisy signals over the prior's deviation, `[batch, crop_frames * hop]`.
+    pub noisy: Vec<f32>,
+    /// The noise in them, unit normal, of the same shape.
+    pub noise: Vec<f32>,
+    /// `[batch, crop_frames, n_mels]`.
+    pub mel: Vec<f32>,
+    /// Noise level of each clip, in (0, 1).
+    pub levels: Vec<f64>,
+}
+
+/// Cuts and noises crops. The batch of a step depends on the config, the clips and the step alone.
+pub struct BatchMaker {
+    config: TrainConfig,
+    clips: Arc<Vec<Clip>>,
+    /// Clip `i` owns the crop positions `ends[i - 1]..ends[i]`.
+    ends: Vec<u64>,
+    extractor: MelExtractor,
+    prior: Prior,
+}
+
+impl BatchMaker {
+    /// Prepares for crops of `clips`, each of which holds at least one crop.
+    ///
+    /// # Errors
+    /// A config out of range; no clips.
+    pub fn new(config: &TrainConfig, clips: Arc<Vec<Clip>>) -> Result<Self> {
+        let crop = config.crop_frames * config.mel.hop;
+        let mut ends = Vec::with_capacity(clips.len());
+        let mut total = 0;
+        for clip in clips.iter() {
+            let room = clip.samples.len().saturating_sub(crop) / config.mel.hop;
+            total += room as u64 + 1;
+            ends.push(total);
+        }
+        if clips.is_empty() {
+            return Err(Error::mismatch("clips", "at least one", "none"));
+        }
+        Ok(BatchMaker {
+            extractor: MelExtractor::new(&config.mel)?,
+            prior: Prior::new(config.model.prior, &config.mel)?,
+            config: config.clone(),
+            clips,
+            ends,
+        })
+    }
+
+    /// The batch of `step`.
+    ///
+    /// # Errors
+    /// A mel that can't be taken.
+    pub fn make(&mut self, step: u64) -> Result<Batch> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
+        random.set_stream(step);
+        let count = self.config.batch;
+        let mut crops = Vec::with_capacity(count);
+        let mut levels = Vec::with_capacity(count);
+        for i in 0..count {
+            let total = self.ends.last().copied().unwrap_or(1);
+            let position = random.next_u64() % total;
+            let [low, high] = self.config.gain_db;
+            let gain_db = low + (high - low) * unit(&mut random) as f32;
+            crops.push((position, 10f32.powf(gain_db / 20.0)));
+            // Stratified over the batch: each part of the range has its share in every step.
+            levels.push(draw_level(&self.config.levels, (i as f64 + unit(&mut random)) / count as f64));
+        }
+        self.assemble(&crops, levels, Noise::new(self.config.seed), step)
+    }
+
+    /// A fixed batch for validation: evenly spaced crops, each at every one of `levels`.
+    ///
+    /// # Errors
+    /// A mel that can't be taken.
+    pub fn make_even(&mut self, crops: usize, level: f64) -> Result<Batch> {
+        let total = self.ends.last().copied().unwrap_or(1);
+        let crops: Vec<(u64, f32)> =
+            (0..crops as u64).map(|i| (i * total / crops as u64, 1.0)).collect();
+        let levels = vec![level; crops.len()];
+        // A stream that no training step uses.
+        self.assemble(&crops, levels, Noise::new(!self.config.seed), 0)
+    }
+
+    fn assemble(
+        &mut self,
+        crops: &[(u64, f32)],
+        levels: Vec<f64>,
+        noise: Noise,
+        stream: u64,
+    ) -> Result<Batch> {
+        let samples = self.config.crop_frames * self.config.mel.hop;
+        let mut batch = Batch {
+            noisy: Vec::with_capacity(crops.len() * samples),
+            noise: vec![0.0; crops.len() * samples],
+            mel: Vec::with_capacity(crops.len() * self.config.crop_frames * self.config.mel.n_mels),
+            levels,
+        };
+        noise.fill(stream, 0, &mut batch.noise);
+        for (i, (position, gain)) in crops.iter().enumerate() {
+            let (clean, mel) = self.crop(*position, *gain)?;
+            let level = batch.levels[i];
+            let (alpha, sigma) = (level as f32, (1.0 - level * level).sqrt() as f32);
+            let noise = &batch.noise[i * samples..][..samples];
+            batch.noisy.extend(clean.iter().zip(noise).map(|(u, e)| alpha * u + sigma * e));
+            batch.mel.extend(mel);
+        }
+        Ok(batch)
+    }
+
+    /// The clean crop over the prior's deviation, and its mel.
+    fn crop(&mut self, position: u64, gain: f32) -> Result<(Vec<f32>, Vec<f32>)> {
+        let index = self.ends.partition_point(|end| *end <= position);
+        let before = if index == 0 { 0 } else { self.ends[index - 1] };
+        let (hop, frames) = (self.config.mel.hop, self.config.crop_frames);
+        let first = (position - before) as usize;
+        let clip = &self.clips[index].samples;
+        // As many frames of context as a window reaches, so that the crop's mel is the clip's.
+        let context = self.config.mel.n_fft.div_ceil(hop) + Prior::NEIGHBOURS;
+        let from = first.saturating_sub(context);
+        let until = ((first + frames + context) * hop).min(clip.len());
+        let samples: Vec<f32> =
+            clip[from * hop..until].iter().map(|v| f32::from(*v) / 32767.0 * gain).collect();
+        let inner = first - from..first - from + frames;
+        let known = inner.start.saturating_sub(Prior::NEIGHBOURS)
+            ..(inner.end + Prior::NEIGHBOURS).min(self.config.mel.frames(samples.len()));
+        let mel = self.extractor.extract_frames(&samples, known.clone())?;
+        let local = inner.start - known.start..inner.end - known.start;
+        let deviation = self.prior.deviation(&mel, local.clone())?;
+        let clean = samples[inner.start * hop..inner.end * hop]
+            .iter()
+            .zip(&deviation)
+            .map(|(value, deviation)| value / deviation)
+            .collect();
+        let bands = self.config.mel.n_mels;
+        Ok((clean, mel.data[local.start * bands..local.end * bands].to_vec()))
+    }
+}
+
+/// A number in [0, 1).
+fn unit(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The noise level at quantile `q` of its distribution.
+fn draw_level(draw: &LevelDraw, q: f64) -> f64 {
+    match *draw {
+        LevelDraw::LogSnr { min, max } => vocoder::schedule::level_of_lambda(min + (max - min) * q),
+        LevelDraw::Hierarchical { first_beta, last_beta, steps } => {
+            // The interval's number is uniform, and the place within it too.
+            let place = q * steps as f64;
+            let interval = (place as usize).min(steps - 1);
+            let beta = |n: usize| {
+                first_beta + (last_beta - first_beta) * n as f64 / (steps.max(2) - 1) as f64
+            };
+            let upper: f64 = (0..interval).map(|n| (1.0 - beta(n)).ln()).sum::<f64>() / 2.0;
+            let (upper, lower) = (upper.exp(), (upper + (1.0 - beta(interval)).ln() / 2.0).exp());
+            // Exactly 1 would be a clip without noise, from which nothing is learnt.
+            (upper + (lower - upper) * (place - interval as f64)).min(1.0 - 1e-9)
+        }
+    }
+}
+
+/// Batches in the order of their steps, prepared by threads that stop when this is dropped.
+pub struct Batches {
+    ready: Receiver<(u64, Result<Batch>)>,
+    early: BTreeMap<u64, Result<Batch>>,
+    next: u64,
+}
+
+impl Batches {
+    /// Starts preparing the batches of `first` and the steps after it.
+    ///
+    /// # Errors
+    /// As [`BatchMaker::new`].
+    pub fn start(config: &TrainConfig, clips: &Arc<Vec<Clip>>, first: u64) -> Result<Self> {
+        let (send, ready) = bounded(QUEUE);
+        let counter = Arc::new(AtomicU64::new(first));
+        for _ in 0..config.workers {
+            let mut maker = BatchMaker::new(config, Arc::clone(clips))?;
+            let (send, counter) = (send.clone(), Arc::clone(&counter));
+            thread::spawn(move || {
+                loop {
+                    let step = counter.fetch_add(1, Ordering::Relaxed);
+                    if send.send((step, maker.make(step))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Batches { ready, early: BTreeMap::new(), next: first })
+    }
+
+    /// The next step's batch. Waits where none is ready.
+    ///
+    /// # Errors
+    /// A batch that could not be made; workers that died.
+    pub fn next(&mut self) -> Result<Batch> {
+        loop {
+            if let Some(batch) = self.early.remove(&self.next) {
+                self.next += 1;
+                return batch;
+            }
+            let (step, batch) = self
+                .ready
+                .recv()
+                .map_err(|_| Error::mismatch("batch workers", "running", "all of them ended"))?;
+            self.early.insert(step, batch);
+        }
+    }
+}

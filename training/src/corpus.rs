@@ -1,0 +1,155 @@
+//! The clips to train on: an LJSpeech folder (`metadata.csv` and `wavs/`) or any folder of audio.
+
+use rayon::prelude::*;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use vocoder::{Error, Result, audio};
+use walkdir::WalkDir;
+
+/// File names that end so are taken for audio.
+const EXTENSIONS: [&str; 8] = ["wav", "flac", "ogg", "oga", "mp3", "aiff", "aif", "wave"];
+
+/// One clip in [`VALIDATION_SHARE`] is held out, chosen by its id.
+const VALIDATION_SHARE: u64 = 50;
+
+/// Clips whose loudest sample is below this are taken for silent (-60 dB).
+const SILENT: f32 = 1e-3;
+
+/// A decoded clip at the corpus's rate. 16 bits a sample: LJSpeech fits into 4.2 GB.
+#[derive(Debug, Clone)]
+pub struct Clip {
+    /// File name without folder and extension.
+    pub id: String,
+    /// Samples, full scale at 32767.
+    pub samples: Vec<i16>,
+}
+
+/// What was found, and what was done with it. Printed before training.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Clips to train on.
+    pub training: usize,
+    /// Clips held out for validation.
+    pub validation: usize,
+    /// Hours of both.
+    pub hours: f64,
+    /// Clips that touch full scale. Kept.
+    pub clipped: Vec<String>,
+    /// Clips without sound. Left out.
+    pub silent: Vec<String>,
+    /// Clips shorter than a crop. Left out.
+    pub short: Vec<String>,
+    /// Files that can't be decoded, with the reason. Left out.
+    pub unreadable: Vec<String>,
+}
+
+/// Decoded clips, split into two sets.
+#[derive(Debug, Clone, Default)]
+pub struct Corpus {
+    /// Clips to train on, by id.
+    pub training: Vec<Clip>,
+    /// Clips held out, by id.
+    pub validation: Vec<Clip>,
+    /// What was found.
+    pub report: Report,
+}
+
+impl Corpus {
+    /// Decodes every clip under `folders` at `sample_rate`. Clips shorter than `min_samples` are left
+    /// out and counted. The split depends on the ids alone.
+    ///
+    /// # Errors
+    /// A folder that can't be listed, or no clip to train on.
+    pub fn load(folders: &[PathBuf], sample_rate: u32, min_samples: usize) -> Result<Self> {
+        let mut paths = Vec::new();
+        for folder in folders {
+            paths.extend(clips_of(folder)?);
+        }
+        let decoded: Vec<(String, Result<Vec<f32>>)> = paths
+            .par_iter()
+            .map(|path| {
+                let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                (id, audio::read_at(path, sample_rate).map(|file| file.audio.samples))
+            })
+            .collect();
+        let mut corpus = Corpus::default();
+        for (id, samples) in decoded {
+            corpus.add(id, samples, min_samples);
+        }
+        let seconds: usize = corpus.training.iter().chain(&corpus.validation).map(|c| c.samples.len()).sum();
+        corpus.report.hours = seconds as f64 / f64::from(sample_rate) / 3600.0;
+        // A corpus of a few clips must not lose them all to validation.
+        if corpus.training.is_empty() {
+            corpus.training = corpus.validation.clone();
+        }
+        corpus.report.training = corpus.training.len();
+        corpus.report.validation = corpus.validation.len();
+        if corpus.training.is_empty() {
+            let folders: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+            let report = &corpus.report;
+            return Err(Error::mismatch(
+                format!("data {}", folders.join(", ")),
+                format!("at least one clip of {min_samples} samples or more"),
+                format!(
+                    "{} files: {} unreadable, {} silent, {} too short",
+                    paths.len(),
+                    report.unreadable.len(),
+                    report.silent.len(),
+                    report.short.len()
+                ),
+            ));
+        }
+        Ok(corpus)
+    }
+
+    fn add(&mut self, id: String, samples: Result<Vec<f32>>, min_samples: usize) {
+        let samples = match samples {
+            Ok(samples) => samples,
+            Err(error) => return self.report.unreadable.push(error.to_string()),
+        };
+        let peak = samples.iter().fold(0f32, |peak, v| peak.max(v.abs()));
+        if samples.len() < min_samples {
+            return self.report.short.push(id);
+        }
+        if peak < SILENT {
+            return self.report.silent.push(id);
+        }
+        if peak >= 1.0 {
+            self.report.clipped.push(id.clone());
+        }
+        let samples = samples.iter().map(|v| (v * 32767.0).round() as i16).collect();
+        let held_out = is_held_out(&id);
+        let clip = Clip { id, samples };
+        if held_out { self.validation.push(clip) } else { self.training.push(clip) }
+    }
+}
+
+/// The audio files of a folder, sorted: those that `metadata.csv` names where there is one.
+fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in WalkDir::new(folder).follow_links(true) {
+        let entry = entry.map_err(|e| Error::file(folder, format!("can't be listed: {e}")))?;
+        let extension = entry.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        if entry.file_type().is_file() && EXTENSIONS.contains(&extension.as_str()) {
+            paths.push(entry.into_path());
+        }
+    }
+    paths.sort();
+    let metadata = folder.join("metadata.csv");
+    if let Ok(text) = std::fs::read_to_string(&metadata) {
+        let ids: std::collections::HashSet<&str> =
+            text.lines().filter_map(|line| line.split('|').next()).map(str::trim).collect();
+        paths.retain(|path| path.file_stem().is_some_and(|s| ids.contains(s.to_string_lossy().as_ref())));
+    }
+    Ok(paths)
+}
+
+/// Whether a clip belongs to validation: by a hash of its id, so that the same clip is always on the
+/// same side, whatever else is in the corpus.
+pub fn is_held_out(id: &str) -> bool {
+    let digest = Sha256::digest(id.as_bytes());
+    let mut word = [0u8; 8];
+    word.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(word) % VALIDATION_SHARE == 0
+}

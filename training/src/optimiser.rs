@@ -1,0 +1,172 @@
+//! AdamW with saved moments, clipping by global norm, and the exponential mean of the weights.
+
+use crate::config::OptimiserConfig;
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+use std::collections::BTreeMap;
+use vocoder::network::Weights;
+use vocoder::{Error, Result};
+
+/// Keeps Adam's divisor away from zero.
+const EPSILON: f64 = 1e-8;
+
+/// The trained weights with all that the optimiser knows of each.
+pub struct Optimiser {
+    config: OptimiserConfig,
+    slots: BTreeMap<String, Slot>,
+    /// Steps taken.
+    step: u64,
+}
+
+struct Slot {
+    var: Var,
+    first: Tensor,
+    second: Tensor,
+    mean: Tensor,
+}
+
+/// The optimiser's state as tensors by name, for checkpoints.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Steps taken.
+    pub step: u64,
+    /// The weights.
+    pub weights: Weights,
+    /// Exponential mean of the weights.
+    pub mean: Weights,
+    /// Mean gradient.
+    pub first: Weights,
+    /// Mean squared gradient.
+    pub second: Weights,
+}
+
+impl State {
+    /// The state before the first step.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn fresh(weights: Weights) -> Result<Self> {
+        let zeros = |weights: &Weights| -> Result<Weights> {
+            weights.iter().map(|(name, w)| Ok((name.clone(), w.zeros_like()?))).collect()
+        };
+        let (first, second) = (zeros(&weights)?, zeros(&weights)?);
+        Ok(State { step: 0, mean: weights.clone(), weights, first, second })
+    }
+}
+
+impl Optimiser {
+    /// An optimiser that goes on from `state`, on the device of its tensors.
+    ///
+    /// # Errors
+    /// A state whose parts have different names or shapes.
+    pub fn new(config: OptimiserConfig, state: State) -> Result<Self> {
+        let mut slots = BTreeMap::new();
+        for (name, weight) in &state.weights {
+            let part = |part: &Weights, what: &str| match part.get(name) {
+                Some(tensor) if tensor.dims() == weight.dims() => Ok(tensor.clone()),
+                _ => Err(Error::mismatch(
+                    format!("checkpoint, {what} of `{name}`"),
+                    format!("shape {:?}", weight.dims()),
+                    "another, or none",
+                )),
+            };
+            let slot = Slot {
+                var: Var::from_tensor(weight)?,
+                first: part(&state.first, "mean gradient")?,
+                second: part(&state.second, "mean squared gradient")?,
+                mean: part(&state.mean, "mean weight")?,
+            };
+            slots.insert(name.clone(), slot);
+        }
+        Ok(Optimiser { config, slots, step: state.step })
+    }
+
+    /// The trained weights. They change in place.
+    pub fn weights(&self) -> Weights {
+        self.slots.iter().map(|(name, s)| (name.clone(), s.var.as_tensor().clone())).collect()
+    }
+
+    /// The exponential mean of the weights: what becomes the voice.
+    pub fn mean_weights(&self) -> Weights {
+        self.slots.iter().map(|(name, s)| (name.clone(), s.mean.clone())).collect()
+    }
+
+    /// Steps taken.
+    pub fn step_count(&self) -> u64 {
+        self.step
+    }
+
+    /// Everything that a checkpoint must hold.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn state(&self) -> Result<State> {
+        let mut state = State { step: self.step, ..State::default() };
+        for (name, slot) in &self.slots {
+            state.weights.insert(name.clone(), slot.var.as_tensor().copy()?);
+            state.mean.insert(name.clone(), slot.mean.clone());
+            state.first.insert(name.clone(), slot.first.clone());
+            state.second.insert(name.clone(), slot.second.clone());
+        }
+        Ok(state)
+    }
+
+    /// Global norm of the gradients: the root of the sum of all squares.
+    ///
+    /// # Errors
+    /// A weight without gradient.
+    pub fn norm(&self, gradients: &GradStore) -> Result<f64> {
+        let squares: Vec<Tensor> = self
+            .slots
+            .iter()
+            .map(|(name, slot)| Ok(gradient(gradients, name, slot)?.sqr()?.sum_all()?))
+            .collect::<Result<_>>()?;
+        // The only wait for the device in a step, besides reading the loss.
+        let squares = Tensor::stack(&squares, 0)?.to_vec1::<f32>()?;
+        Ok(squares.iter().map(|s| f64::from(*s)).sum::<f64>().sqrt())
+    }
+
+    /// One step of AdamW at `rate`, of gradients whose global norm is `norm` and is clipped.
+    ///
+    /// # Errors
+    /// A weight without gradient; a device that fails.
+    pub fn step(&mut self, gradients: &GradStore, norm: f64, rate: f64) -> Result<()> {
+        self.step += 1;
+        let OptimiserConfig { beta1, beta2, weight_decay, clip, ema, .. } = self.config;
+        let scale = (clip / norm.max(EPSILON)).min(1.0);
+        let steps = self.step.min(i32::MAX as u64) as i32;
+        let correct1 = 1.0 - beta1.powi(steps);
+        let correct2 = 1.0 - beta2.powi(steps);
+        let decay = ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
+        for (name, slot) in &mut self.slots {
+            let g = (gradient(gradients, name, slot)? * scale)?;
+            slot.first = ((&slot.first * beta1)? + (&g * (1.0 - beta1))?)?;
+            slot.second = ((&slot.second * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
+            let divisor = ((&slot.second / correct2)?.sqrt()? + EPSILON)?;
+            let direction = ((&slot.first / correct1)? / divisor)?;
+            let weight = slot.var.as_tensor();
+            // Biases are not decayed.
+            let kept = if weight.dims().len() > 1 { 1.0 - rate * weight_decay } else { 1.0 };
+            let moved = ((weight * kept)? - (direction * rate)?)?;
+            slot.var.set(&moved)?;
+            slot.mean = ((&slot.mean * decay)? + (&moved * (1.0 - decay))?)?.detach();
+        }
+        Ok(())
+    }
+
+    /// The learning rate of `step` (from 0) of `steps`: a linear rise, then a half cosine down.
+    pub fn rate(config: &OptimiserConfig, step: u64, steps: u64) -> f64 {
+        if step < config.warm_up {
+            return config.learning_rate * (step + 1) as f64 / config.warm_up as f64;
+        }
+        let past = (step - config.warm_up) as f64 / (steps - config.warm_up).max(1) as f64;
+        let fall = 0.5 - 0.5 * (std::f64::consts::PI * past.min(1.0)).cos();
+        config.learning_rate * (1.0 - (1.0 - config.final_rate) * fall)
+    }
+}
+
+fn gradient<'a>(gradients: &'a GradStore, name: &str, slot: &Slot) -> Result<&'a Tensor> {
+    gradients
+        .get(slot.var.as_tensor())
+        .ok_or_else(|| Error::mismatch(format!("gradient of `{name}`"), "one", "none"))
+}

@@ -1,0 +1,195 @@
+//! Short-time Fourier transforms, forward and inverse, frame by frame: the ground of [`metrics`]
+//! and [`griffin_lim`].
+//!
+//! Frame `f` begins at sample `f hop` of a clip that has already been padded. The window is a
+//! periodic Hann, centred in `n_fft` samples, as in librosa and torch.
+//!
+//! [`metrics`]: crate::metrics
+//! [`griffin_lim`]: crate::griffin_lim
+
+use std::sync::Arc;
+
+use realfft::num_complex::Complex32;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+use crate::mel::hann;
+
+/// One transform's plan and scratch memory.
+pub(crate) struct Stft {
+    n_fft: usize,
+    hop: usize,
+    window: Vec<f32>,
+    forward: Arc<dyn RealToComplex<f32>>,
+    inverse: Arc<dyn ComplexToReal<f32>>,
+    frame: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    scratch: Vec<Complex32>,
+}
+
+impl Stft {
+    /// Plans for an even `n_fft`, a window of 1 to `n_fft` samples and a hop of at least 1.
+    pub(crate) fn new(n_fft: usize, hop: usize, window: usize) -> Self {
+        let mut planner = RealFftPlanner::new();
+        let (forward, inverse) = (planner.plan_fft_forward(n_fft), planner.plan_fft_inverse(n_fft));
+        let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
+        Self {
+            n_fft,
+            hop,
+            window: hann(window),
+            frame: forward.make_input_vec(),
+            spectrum: forward.make_output_vec(),
+            scratch: vec![Complex32::ZERO; scratch],
+            forward,
+            inverse,
+        }
+    }
+
+    /// Bins of a spectrum: `n_fft / 2 + 1`.
+    pub(crate) fn bins(&self) -> usize {
+        self.n_fft / 2 + 1
+    }
+
+    /// Frames that begin within a padded clip of `length` samples and end in it.
+    pub(crate) fn frames(&self, length: usize) -> usize {
+        length.checked_sub(self.n_fft).map_or(0, |rest| rest / self.hop + 1)
+    }
+
+    /// Samples of a padded clip that has `frames` frames (at least 1) and not a sample more.
+    pub(crate) fn length(&self, frames: usize) -> usize {
+        (frames - 1) * self.hop + self.n_fft
+    }
+
+    /// The spectrum of frame `index` of `padded`.
+    pub(crate) fn analyse(&mut self, padded: &[f32], index: usize) -> &[Complex32] {
+        let margin = self.margin();
+        let first = index * self.hop + margin;
+        self.frame.fill(0.0);
+        for (i, (out, weight)) in self.frame[margin..].iter_mut().zip(&self.window).enumerate() {
+            *out = padded[first + i] * weight;
+        }
+        let done = self.forward.process_with_scratch(
+            &mut self.frame,
+            &mut self.spectrum,
+            &mut self.scratch,
+        );
+        debug_assert!(done.is_ok(), "the buffers come from the plan");
+        &self.spectrum
+    }
+
+    /// Adds the windowed inverse transform of frame `index` to `padded`. With all frames added and
+    /// [`Stft::gains`] multiplied in, this is the signal whose transform is nearest to the spectra
+    /// in least squares (Griffin & Lim 1984, eq. 6).
+    pub(crate) fn add(
+        &mut self,
+        spectrum: impl Iterator<Item = Complex32>,
+        index: usize,
+        padded: &mut [f32],
+    ) {
+        self.spectrum.iter_mut().zip(spectrum).for_each(|(bin, value)| *bin = value);
+        // A real signal has no phase at 0 Hz and at half the rate; the transform insists on it.
+        let last = self.bins() - 1;
+        self.spectrum[0].im = 0.0;
+        self.spectrum[last].im = 0.0;
+        let done = self.inverse.process_with_scratch(
+            &mut self.spectrum,
+            &mut self.frame,
+            &mut self.scratch,
+        );
+        debug_assert!(done.is_ok(), "the buffers come from the plan");
+        let margin = self.margin();
+        let out = &mut padded[index * self.hop + margin..];
+        for ((out, value), weight) in out.iter_mut().zip(&self.frame[margin..]).zip(&self.window) {
+            *out += value * weight;
+        }
+    }
+
+    /// What each sample of a padded clip of `frames` frames is multiplied with after
+    /// [`Stft::add`]: 1 / (n_fft sum w^2), over the windows on it; 0 where there is next to none.
+    pub(crate) fn gains(&self, frames: usize) -> Vec<f32> {
+        let mut sums = vec![0.0f32; self.length(frames)];
+        for index in 0..frames {
+            let out = &mut sums[index * self.hop + self.margin()..];
+            out.iter_mut().zip(&self.window).for_each(|(out, weight)| *out += weight * weight);
+        }
+        let enough = 1e-4;
+        sums.iter().map(|&s| if s > enough { 1.0 / (s * self.n_fft as f32) } else { 0.0 }).collect()
+    }
+
+    fn margin(&self) -> usize {
+        (self.n_fft - self.window.len()) / 2
+    }
+}
+
+/// `samples` with `pad` more on either side, mirrored about the first and the last sample, as often
+/// as it takes. Empty samples stay empty.
+pub(crate) fn reflect_padded(samples: &[f32], pad: usize) -> Vec<f32> {
+    let Some(last) = samples.len().checked_sub(1) else { return Vec::new() };
+    let period = (2 * last).max(1);
+    (0..samples.len() + 2 * pad)
+        .map(|i| {
+            let wrapped = (i as i64 - pad as i64).rem_euclid(period as i64) as usize;
+            samples[if wrapped > last { period - wrapped } else { wrapped }]
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Noise;
+
+    fn noise(length: usize) -> Vec<f32> {
+        let mut out = vec![0.0; length];
+        Noise::new(1).fill(0, 0, &mut out);
+        out
+    }
+
+    #[test]
+    fn analysis_is_the_fourier_sum() {
+        let (n_fft, hop, window) = (32, 6, 20);
+        let padded = noise(80);
+        let mut stft = Stft::new(n_fft, hop, window);
+        assert_eq!(stft.frames(80), 9);
+        assert_eq!(stft.frames(31), 0);
+        let spectrum = stft.analyse(&padded, 3).to_vec();
+        for (k, bin) in spectrum.iter().enumerate() {
+            let (mut re, mut im) = (0.0f64, 0.0f64);
+            for i in 0..window {
+                let turn = std::f64::consts::TAU;
+                let weight = 0.5 - 0.5 * (turn * i as f64 / window as f64).cos();
+                let x = weight * f64::from(padded[3 * hop + 6 + i]);
+                re += x * (turn * (k * (6 + i)) as f64 / n_fft as f64).cos();
+                im -= x * (turn * (k * (6 + i)) as f64 / n_fft as f64).sin();
+            }
+            assert!((f64::from(bin.re) - re).abs() < 1e-5 && (f64::from(bin.im) - im).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn synthesis_undoes_analysis() {
+        for (n_fft, hop, window) in [(32, 6, 20), (64, 16, 64), (30, 5, 21)] {
+            let mut stft = Stft::new(n_fft, hop, window);
+            let padded = noise(stft.length(12));
+            assert_eq!(stft.frames(padded.len()), 12);
+            let mut back = vec![0.0; padded.len()];
+            for index in 0..12 {
+                let spectrum = stft.analyse(&padded, index).to_vec();
+                stft.add(spectrum.into_iter(), index, &mut back);
+            }
+            back.iter_mut().zip(stft.gains(12)).for_each(|(x, gain)| *x *= gain);
+            for i in n_fft..padded.len() - n_fft {
+                assert!((back[i] - padded[i]).abs() < 1e-5, "{n_fft}: {} {}", back[i], padded[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn reflection_is_numpys() {
+        assert_eq!(
+            reflect_padded(&[1.0, 2.0, 3.0], 4),
+            [1.0, 2.0, 3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0, 2.0, 3.0]
+        );
+        assert_eq!(reflect_padded(&[1.0], 2), [1.0; 5]);
+        assert!(reflect_padded(&[], 2).is_empty());
+    }
+}
