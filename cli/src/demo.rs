@@ -7,18 +7,19 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 use vocoder::audio;
+use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
+use vocoder::metrics::{Comparison, compare, mean_interval};
 use vocoder::picture::{self, Panel};
 
 use crate::batch::speed;
 use crate::device;
+use crate::eval::{COLUMNS, cells};
 use crate::inputs::{AUDIO, Job, plan};
 use crate::output;
 use crate::progress::Progress;
-use crate::quality::Quality;
-use crate::render::{GRIFFIN_LIM_ITERATIONS, How, Machine, Rule};
+use crate::render::{How, Machine, Rule};
 
 /// Renders sample clips with a voice and with Griffin-Lim: wav files, a picture, a table
 #[derive(Debug, Args)]
@@ -43,7 +44,7 @@ struct Take {
     by: String,
     rtf: f64,
     #[serde(flatten)]
-    quality: Quality,
+    quality: Comparison,
     #[serde(skip)]
     mel: Option<Mel>,
 }
@@ -57,7 +58,11 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
     let baseline = How { sampler: Rule::GriffinLim, ..args.how.clone() };
     let mut ways = [
         Way::new("vocoder", format!("{}, {}", args.how.voice, args.how.told()), &args.how)?,
-        Way::new("griffin-lim", format!("Griffin-Lim, {GRIFFIN_LIM_ITERATIONS}"), &baseline)?,
+        Way::new(
+            "griffin-lim",
+            format!("Griffin-Lim, {}", GriffinLim::default().iterations),
+            &baseline,
+        )?,
     ];
     let mut extractor = MelExtractor::new(&MelConfig::default())?;
     let mut progress = Progress::new(clips.len() * ways.len(), quiet);
@@ -114,7 +119,7 @@ impl<'a> Way<'a> {
             clip: clip.into(),
             by: self.name.clone(),
             rtf: computing_s / done.seconds,
-            quality: Quality::measure(reference, &rendered, extractor)?,
+            quality: compare(reference, &rendered)?,
             mel: Some(extractor.extract(&rendered)?),
         })
     }
@@ -135,15 +140,15 @@ fn draw(path: &Path, originals: &[(String, Mel)], takes: &[Take]) -> Result<()> 
 }
 
 fn report(args: &DemoArgs, takes: &[Take], ways: &[String], picture: &Path) -> Result<()> {
-    let means: Vec<Take> = ways.iter().map(|by| mean(by, takes)).collect();
     if args.json {
-        return output::json(&json!({ "takes": takes, "mean": means }));
+        return output::json(&takes);
     }
     let row = |take: &Take| {
-        let head = vec![take.clip.clone(), take.by.clone(), format!("{:.3}", take.rtf)];
-        [head, take.quality.cells()].concat()
+        let head = [take.clip.clone(), take.by.clone(), format!("{:.3}", take.rtf)];
+        head.into_iter().chain(cells(&take.quality)).collect()
     };
-    let rows: Vec<_> = takes.iter().chain(&means).map(row).collect();
+    let mut rows: Vec<Vec<String>> = takes.iter().map(row).collect();
+    rows.extend(ways.iter().map(|by| means(by, takes)));
     output::table(&["clip", "rendered by", "RTF", "LS-MAE", "LS-MSE", "MR-STFT"], &rows)?;
     output::line(format!(
         "RTF: seconds of computing per second of audio. The others are distances from the original; \
@@ -153,13 +158,15 @@ fn report(args: &DemoArgs, takes: &[Take], ways: &[String], picture: &Path) -> R
     ))
 }
 
-fn mean(by: &str, takes: &[Take]) -> Take {
+/// A row with the means of the takes by `by`.
+fn means(by: &str, takes: &[Take]) -> Vec<String> {
     let takes: Vec<&Take> = takes.iter().filter(|take| take.by == by).collect();
-    Take {
-        clip: "mean".into(),
-        by: by.into(),
-        rtf: takes.iter().map(|take| take.rtf).sum::<f64>() / takes.len().max(1) as f64,
-        quality: Quality::mean(takes.iter().map(|take| &take.quality)),
-        mel: None,
-    }
+    let told = |values: Vec<f64>| {
+        mean_interval(&values).map_or("none".into(), |interval| format!("{:.3}", interval.mean))
+    };
+    let figures = COLUMNS.map(|(_, figure)| {
+        told(takes.iter().map(|take| figure(&take.quality)).collect::<Vec<f64>>())
+    });
+    let rtf = told(takes.iter().map(|take| take.rtf).collect());
+    ["mean".to_string(), by.to_string(), rtf].into_iter().chain(figures).collect()
 }

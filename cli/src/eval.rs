@@ -1,6 +1,7 @@
 //! `vocoder eval`: how far renderings are from the recordings, beside Griffin-Lim's from the same
 //! mels.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -10,12 +11,11 @@ use serde_json::json;
 use vocoder::audio;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::{MelConfig, MelExtractor};
+use vocoder::metrics::{Comparison, MeanInterval, SAMPLE_RATE, compare, mean_interval};
 use walkdir::WalkDir;
 
 use crate::inputs::{AUDIO, has_extension};
 use crate::progress::Progress;
-use crate::quality::Quality;
-use crate::render::GRIFFIN_LIM_ITERATIONS;
 use crate::{interrupt, output};
 
 /// Distances between recordings and renderings, beside Griffin-Lim's from the same mels
@@ -47,44 +47,81 @@ struct Pair {
 #[derive(Serialize)]
 struct Figures {
     file: String,
-    generated: Quality,
-    griffin_lim: Quality,
+    generated: Comparison,
+    griffin_lim: Comparison,
 }
 
 /// Runs the verb.
 pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
     let pairs = pairs(&args.reference, &args.generated)?;
-    let mel = MelConfig::default();
-    let mut griffin_lim = GriffinLim::new(&mel, GRIFFIN_LIM_ITERATIONS, 0)?;
-    let mut extractor = MelExtractor::new(&mel)?;
+    let mut extractor = MelExtractor::new(&MelConfig::default())?;
     let mut progress = Progress::new(pairs.len(), quiet);
     let mut figures = Vec::with_capacity(pairs.len());
     for pair in pairs {
         interrupt::check()?;
-        let reference = audio::read_at(&pair.reference, mel.sample_rate)?.audio.samples;
-        let generated = audio::read_at(&pair.generated, mel.sample_rate)?.audio.samples;
-        let baseline = griffin_lim.render(&extractor.extract(&reference)?)?;
-        let mut against = |samples: &[f32]| {
-            Quality::measure(&reference, samples, &mut extractor).with_context(|| pair.name.clone())
+        let reference = audio::read_at(&pair.reference, SAMPLE_RATE)?.audio.samples;
+        let generated = audio::read_at(&pair.generated, SAMPLE_RATE)?.audio.samples;
+        let baseline = GriffinLim::default().render(&extractor.extract(&reference)?)?;
+        let against = |samples: &[f32]| {
+            compare(&reference, samples).with_context(|| pair.reference.display().to_string())
         };
         let (generated, griffin_lim) = (against(&generated)?, against(&baseline)?);
         progress.finished(&pair.name);
         figures.push(Figures { file: pair.name, generated, griffin_lim });
     }
     drop(progress);
-    let mean = Figures {
-        file: "mean".into(),
-        generated: Quality::mean(figures.iter().map(|f| &f.generated)),
-        griffin_lim: Quality::mean(figures.iter().map(|f| &f.griffin_lim)),
-    };
-    if args.json {
-        return output::json(&json!({ "files": figures, "mean": mean }));
+    report(&figures, args.json)
+}
+
+/// The figures that the table has, by name.
+pub const COLUMNS: [(&str, fn(&Comparison) -> f64); 3] =
+    [("ls_mae", |c| c.ls_mae), ("ls_mse", |c| c.ls_mse), ("mr_stft", |c| c.mr_stft)];
+
+fn report(figures: &[Figures], as_json: bool) -> Result<()> {
+    let of_generated = |f: &Figures| f.generated;
+    let of_griffin_lim = |f: &Figures| f.griffin_lim;
+    if as_json {
+        let means = |side: fn(&Figures) -> Comparison| {
+            let named = COLUMNS.map(|(name, figure)| (name, mean(figures, side, figure)));
+            BTreeMap::from(named)
+        };
+        return output::json(&json!({
+            "files": figures,
+            "mean": { "generated": means(of_generated), "griffin_lim": means(of_griffin_lim) },
+        }));
     }
     let heads = ["file", "LS-MAE", "LS-MSE", "MR-STFT", "GL LS-MAE", "GL LS-MSE", "GL MR-STFT"];
-    let row =
-        |f: &Figures| [vec![f.file.clone()], f.generated.cells(), f.griffin_lim.cells()].concat();
-    let rows: Vec<_> = figures.iter().chain([&mean]).map(row).collect();
+    let sides: [fn(&Figures) -> Comparison; 2] = [of_generated, of_griffin_lim];
+    let mut rows = Vec::with_capacity(figures.len() + 1);
+    for f in figures {
+        let cells = sides.iter().flat_map(|side| cells(&side(f)));
+        rows.push(std::iter::once(f.file.clone()).chain(cells).collect());
+    }
+    let means = sides.iter().flat_map(|&side| {
+        COLUMNS.map(|(_, figure)| mean(figures, side, figure).map_or("none".into(), told))
+    });
+    rows.push(std::iter::once("mean, 95 % interval".to_string()).chain(means).collect());
     output::table(&heads, &rows)
+}
+
+/// The figures of one comparison, as cells of a table.
+pub fn cells(comparison: &Comparison) -> [String; COLUMNS.len()] {
+    COLUMNS.map(|(_, figure)| format!("{:.3}", figure(comparison)))
+}
+
+fn mean(
+    figures: &[Figures],
+    side: fn(&Figures) -> Comparison,
+    figure: fn(&Comparison) -> f64,
+) -> Option<MeanInterval> {
+    mean_interval(&figures.iter().map(|f| figure(&side(f))).collect::<Vec<_>>())
+}
+
+fn told(interval: MeanInterval) -> String {
+    match interval.half_width {
+        Some(half_width) => format!("{:.3}±{half_width:.3}", interval.mean),
+        None => format!("{:.3}", interval.mean),
+    }
 }
 
 /// Pairs two files, or the files of two folders by their paths without extension.

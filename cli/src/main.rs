@@ -12,7 +12,6 @@ mod interrupt;
 mod mel;
 mod output;
 mod progress;
-mod quality;
 mod render;
 mod shard;
 mod source;

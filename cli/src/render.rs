@@ -93,9 +93,6 @@ impl How {
     }
 }
 
-/// Iterations of Griffin-Lim, as in the figures that it is quoted with.
-pub const GRIFFIN_LIM_ITERATIONS: usize = 32;
-
 impl FromStr for Rule {
     type Err = vocoder::Error;
 
@@ -131,7 +128,7 @@ pub struct Machine {
 
 enum Kind {
     Network { renderer: Box<Renderer>, steps: usize },
-    GriffinLim(Box<GriffinLim>),
+    GriffinLim(GriffinLim),
 }
 
 impl Machine {
@@ -181,9 +178,9 @@ impl Machine {
             voices::DEFAULT => MelConfig::default(),
             named => voices::load(named)?.mel,
         };
-        let griffin_lim = Box::new(GriffinLim::new(&mel, GRIFFIN_LIM_ITERATIONS, how.seed)?);
+        let griffin_lim = GriffinLim { seed: how.seed, ..GriffinLim::default() };
         let figures = json!({
-            "sampler": "griffin-lim", "steps": GRIFFIN_LIM_ITERATIONS, "seed": how.seed,
+            "sampler": "griffin-lim", "steps": griffin_lim.iterations, "seed": how.seed,
         });
         let figures = figures.as_object().cloned().unwrap_or_default();
         Ok(Self { mel, kind: Kind::GriffinLim(griffin_lim), warnings: Vec::new(), figures })

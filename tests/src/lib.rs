@@ -2,5 +2,7 @@
 //! says that it failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod arrays;
+pub mod gradients;
 pub mod program;
 pub mod voices;
