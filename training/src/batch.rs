@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use vocoder::mel::MelExtractor;
 use vocoder::noise::Noise;
-use vocoder::prior::Prior;
+use vocoder::prior::{Memory, Prior};
 use vocoder::{Error, Result};
 
 /// Batches that may wait for the training.
@@ -20,7 +20,7 @@ const QUEUE: usize = 4;
 /// What one step learns from. All arrays are flat, clip after clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Noisy signals over the prior's deviation, `[batch, crop_frames * hop]`.
+    /// Noisy signals, whitened by the prior, `[batch, crop_frames * hop]`.
     pub noisy: Vec<f32>,
     /// The noise in them, unit normal, of the same shape.
     pub noise: Vec<f32>,
@@ -127,7 +127,7 @@ impl BatchMaker {
         Ok(batch)
     }
 
-    /// The clean crop over the prior's deviation, and its mel.
+    /// The clean crop as the prior whitens it, and its mel.
     fn crop(&mut self, position: u64, gain: f32) -> Result<(Vec<f32>, Vec<f32>)> {
         let index = self.ends.partition_point(|end| *end <= position);
         let before = if index == 0 { 0 } else { self.ends[index - 1] };
@@ -135,22 +135,22 @@ impl BatchMaker {
         let first = (position - before) as usize;
         let clip = &self.clips[index].samples;
         // As many frames of context as a window reaches, so that the crop's mel is the clip's.
-        let context = self.config.mel.n_fft.div_ceil(hop) + Prior::NEIGHBOURS;
+        let context = self.config.mel.n_fft.div_ceil(hop) + Prior::NEIGHBOURS + 1;
         let from = first.saturating_sub(context);
         let until = ((first + frames + context) * hop).min(clip.len());
         let samples: Vec<f32> =
             clip[from * hop..until].iter().map(|v| f32::from(*v) / 32767.0 * gain).collect();
         let inner = first - from..first - from + frames;
-        let known = inner.start.saturating_sub(Prior::NEIGHBOURS)
+        let known = inner.start.saturating_sub(Prior::NEIGHBOURS + 1)
             ..(inner.end + Prior::NEIGHBOURS).min(self.config.mel.frames(samples.len()));
         let mel = self.extractor.extract_frames(&samples, known.clone())?;
         let local = inner.start - known.start..inner.end - known.start;
-        let deviation = self.prior.deviation(&mel, local.clone())?;
-        let clean = samples[inner.start * hop..inner.end * hop]
-            .iter()
-            .zip(&deviation)
-            .map(|(value, deviation)| value / deviation)
-            .collect();
+        // From a frame earlier, where there is one: it fills the memory of the prior's filter.
+        let lead = inner.start.min(1);
+        let mut clean = samples[(inner.start - lead) * hop..inner.end * hop].to_vec();
+        let shaped = local.start - lead..local.end;
+        self.prior.whiten(&mel, shaped, &mut Memory::default(), &mut clean)?;
+        clean.drain(..lead * hop);
         let bands = self.config.mel.n_mels;
         Ok((clean, mel.data[local.start * bands..local.end * bands].to_vec()))
     }
@@ -280,10 +280,10 @@ mod tests {
         let worst = mel.iter().zip(inner).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "{worst}");
         let prior = Prior::new(config.model.prior, &config.mel).unwrap();
-        let deviation = prior.deviation(&expected, 9..9 + crop).unwrap();
-        for i in 0..crop * hop {
-            assert!((clean[i] * deviation[i] - whole[9 * hop + i]).abs() < 1e-4);
-        }
+        let mut white = whole[..(9 + crop) * hop].to_vec();
+        prior.whiten(&expected, 0..9 + crop, &mut Memory::default(), &mut white).unwrap();
+        let worst = clean.iter().zip(&white[9 * hop..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-3, "{worst}");
     }
 
     #[test]

@@ -118,8 +118,8 @@ impl TrainConfig {
     /// The preset `name`.
     ///
     /// `paper-base` is WaveGrad Base as published; the `lj-` presets are narrower networks for one
-    /// speaker; the `speech-` presets are what the shipped voices use: the energy-shaped prior and
-    /// levels uniform in log-SNR; `overfit-one` learns a single clip in minutes, as a check.
+    /// speaker; the `speech-` presets are what the shipped voices use: the spectral prior and levels
+    /// uniform in log-SNR; `overfit-one` learns a single clip in minutes, as a check.
     ///
     /// # Errors
     /// Unknown names, with the known ones.
@@ -162,7 +162,7 @@ impl TrainConfig {
         if name != "paper-base" {
             // Our own networks: inputs of unit size, and levels told and drawn in log-SNR.
             config.model.level = LevelEncoding::LogSnr { scale: 32.0 };
-            config.model.prior = PriorConfig::Energy { floor: 1e-3 };
+            config.model.prior = PriorConfig::Spectral { floor: 3e-4, order: 24 };
             (config.model.mel_shift, config.model.mel_scale) = (6.0, 1.0 / 3.0);
             config.levels = LevelDraw::LogSnr { min: -3.0, max: 4.5 };
             config.batch = 32;

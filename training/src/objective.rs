@@ -8,8 +8,9 @@ use vocoder::network::Network;
 
 /// The mean distance over a batch, a scalar.
 ///
-/// The noise is unit normal; with the energy-shaped prior this is PriorGrad's loss weighted by the
-/// inverse variance (Lee et al. 2022, eq. 5), see [`vocoder::prior`].
+/// The noise is unit normal in the whitened signal: with the energy-shaped prior this is PriorGrad's
+/// loss weighted by the inverse variance (Lee et al. 2022, eq. 5), with the spectral prior SpecGrad's
+/// (Koizumi et al. 2022, eq. 7); see [`vocoder::prior`].
 ///
 /// # Errors
 /// Shapes that don't fit the network; a device that fails.

@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn a_state_that_was_saved_goes_on_the_same() {
         let mut whole = optimiser([0.3, 0.7]);
-        (0..5).for_each(|_| drop(step(&mut whole)));
+        (0..5).for_each(|_| _ = step(&mut whole));
         let mut half = optimiser([0.3, 0.7]);
-        (0..2).for_each(|_| drop(step(&mut half)));
+        (0..2).for_each(|_| _ = step(&mut half));
         let mut half = Optimiser::new(config(), half.state().unwrap()).unwrap();
-        (0..3).for_each(|_| drop(step(&mut half)));
+        (0..3).for_each(|_| _ = step(&mut half));
         assert_eq!(values(&whole.weights()), values(&half.weights()));
         assert_eq!(values(&whole.mean_weights()), values(&half.mean_weights()));
     }

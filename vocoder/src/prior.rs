@@ -18,12 +18,24 @@
 //!
 //! S of a sample depends on the two mel frames around it alone, so pieces of a clip get the values
 //! of the whole, and streaming costs no more than [`Prior::NEIGHBOURS`] frame of look-ahead.
+//!
+//! # The spectral prior
+//!
+//! SpecGrad (Koizumi et al. 2022) shapes the noise by the mel's whole spectral envelope, not only by
+//! its loudness, so that every band has the same ratio of signal to noise at every step and what is
+//! left of the noise hides under the signal. Whitened as above, x = H u, where H is a filter that
+//! moves with the mel. SpecGrad filters in the time-frequency domain, where H has no exact inverse;
+//! here H is an all-pole lattice ([`spectral`]), whose inverse is exact sample by sample, so that
+//! training whitens what rendering colours without loss.
+
+mod spectral;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::mel::{Mel, MelConfig, MelPadding, Power, filter_bank, hann};
+use spectral::Envelope;
 use crate::{Error, Result};
 
 /// What the chain starts from, as a voice file says it.
@@ -36,6 +48,13 @@ pub enum PriorConfig {
     Energy {
         /// The least deviation; 1e-3 is -60 dB of full scale.
         floor: f32,
+    },
+    /// Noise with the loudness and the spectral envelope that the mel says (after SpecGrad).
+    Spectral {
+        /// The least deviation of the whole signal; 1e-3 is -60 dB of full scale.
+        floor: f32,
+        /// Poles of the envelope: 1 to 64, two for each formant and some for the tilt.
+        order: usize,
     },
 }
 
@@ -50,10 +69,28 @@ impl PriorConfig {
                 "prior floor",
                 format!("expected above 0 and at most 1, got {floor}"),
             )),
+            Self::Spectral { floor, order }
+                if !(*floor > 0.0 && *floor <= 1.0 && (1..=MAX_ORDER).contains(order)) =>
+            {
+                Err(Error::config(
+                    "spectral prior",
+                    format!(
+                        "expected a floor above 0 and at most 1 and an order of 1 to {MAX_ORDER}, \
+                         got {floor} and {order}"
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }
 }
+
+/// Most poles of a spectral prior.
+const MAX_ORDER: usize = 64;
+
+/// What a spectral prior's filter remembers between pieces of a clip. New for each clip.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Vec<f32>);
 
 /// The deviation S of one voice, worked out from its mel settings.
 #[derive(Clone, Debug)]
@@ -63,6 +100,8 @@ pub struct Prior {
     /// Per band: what the square of its linear value (or the value, for [`Power::Energy`]) adds to
     /// the mean square of the signal.
     power_per_band: Vec<f32>,
+    /// The envelope's filter, for spectral priors.
+    envelope: Option<Envelope>,
 }
 
 impl Prior {
@@ -76,7 +115,86 @@ impl Prior {
     pub fn new(config: PriorConfig, mel: &MelConfig) -> Result<Self> {
         config.validate()?;
         mel.validate()?;
-        Ok(Self { config, power_per_band: power_per_band(mel), mel: mel.clone() })
+        let envelope = match config {
+            PriorConfig::Spectral { floor, order } => Some(Envelope::new(mel, order, floor)),
+            _ => None,
+        };
+        Ok(Self { config, power_per_band: power_per_band(mel), mel: mel.clone(), envelope })
+    }
+
+    /// Whether S alone makes x from u, sample by sample: so for all but spectral priors.
+    pub fn is_pointwise(&self) -> bool {
+        self.envelope.is_none()
+    }
+
+    /// Turns the signal x of `frames` into u, in place: `frames.len() * hop` samples.
+    ///
+    /// Pieces that follow each other share `memory`. A spectral prior's u depends on as many samples
+    /// before it as the prior has poles, so a piece that starts elsewhere is right after these.
+    ///
+    /// # Errors
+    /// As [`Prior::deviation`]; a signal of another length.
+    pub fn whiten(
+        &self,
+        mel: &Mel,
+        frames: Range<usize>,
+        memory: &mut Memory,
+        signal: &mut [f32],
+    ) -> Result<()> {
+        self.shape(mel, frames, memory, signal, |x, s, reflections, memory| {
+            spectral::analyse(x, reflections, memory) / s
+        })
+    }
+
+    /// Turns u of `frames` into the signal x, in place: the exact inverse of [`Prior::whiten`].
+    ///
+    /// # Errors
+    /// As [`Prior::whiten`].
+    pub fn colour(
+        &self,
+        mel: &Mel,
+        frames: Range<usize>,
+        memory: &mut Memory,
+        signal: &mut [f32],
+    ) -> Result<()> {
+        self.shape(mel, frames, memory, signal, |u, s, reflections, memory| {
+            spectral::synthesise(u * s, reflections, memory)
+        })
+    }
+
+    fn shape(
+        &self,
+        mel: &Mel,
+        frames: Range<usize>,
+        memory: &mut Memory,
+        signal: &mut [f32],
+        one: impl Fn(f32, f32, &[f32], &mut [f32]) -> f32,
+    ) -> Result<()> {
+        let deviation = self.deviation(mel, frames.clone())?;
+        if signal.len() != deviation.len() {
+            let expected = format!("{} samples", deviation.len());
+            return Err(Error::mismatch("prior: signal", expected, signal.len()));
+        }
+        let order = match self.config {
+            PriorConfig::Spectral { order, .. } => order,
+            _ => 0,
+        };
+        memory.0.resize(order, 0.0);
+        let first = frames.start.saturating_sub(Self::NEIGHBOURS);
+        let end = (frames.end + Self::NEIGHBOURS).min(mel.frames);
+        let at_centres: Vec<Vec<f32>> =
+            (first..end).map(|f| self.frame_shape(mel.frame(f)).1).collect();
+        let mut reflections = vec![0f32; order];
+        let hop = self.mel.hop;
+        for (index, (value, s)) in signal.iter_mut().zip(&deviation).enumerate() {
+            let (left, right, part) = self.between(frames.start + index / hop, index % hop);
+            let centre = |frame: usize| &at_centres[frame.clamp(first, end - 1) - first];
+            for ((k, a), b) in reflections.iter_mut().zip(centre(left)).zip(centre(right)) {
+                *k = a + (b - a) * part;
+            }
+            *value = one(*value, *s, &reflections, &mut memory.0);
+        }
+        Ok(())
     }
 
     /// Whether S is 1 everywhere, so that u = x.
@@ -104,9 +222,9 @@ impl Prior {
             return Err(Error::mismatch("prior", expected, format!("{frames:?}")));
         }
         let hop = self.mel.hop;
-        let (PriorConfig::Energy { .. }, false) = (self.config, frames.is_empty()) else {
+        if self.is_standard() || frames.is_empty() {
             return Ok(vec![1.0; frames.len() * hop]);
-        };
+        }
         let first = frames.start.saturating_sub(Self::NEIGHBOURS);
         let end = (frames.end + Self::NEIGHBOURS).min(mel.frames);
         let at_centres: Vec<f32> = (first..end).map(|f| self.of_frame(mel.frame(f))).collect();
@@ -124,18 +242,23 @@ impl Prior {
 
     /// S at the centre of a frame with these `n_mels` values: the signal's root mean square as far
     /// as the mel shows it, not below the floor. Of white noise and of harmonic tones it is within
-    /// 2 dB.
+    /// 2 dB. For a spectral prior, that of the noise before the filter.
     pub fn of_frame(&self, frame: &[f32]) -> f32 {
-        let PriorConfig::Energy { floor } = self.config else { return 1.0 };
-        let power: f32 = frame
-            .iter()
-            .zip(&self.power_per_band)
-            .map(|(&value, &weight)| {
-                let linear = self.mel.expand(value);
-                weight * if self.mel.power == Power::Energy { linear } else { linear * linear }
-            })
-            .sum();
-        power.sqrt().max(floor)
+        self.frame_shape(frame).0
+    }
+
+    /// S at the centre of a frame, and the reflection coefficients there (none but for spectral
+    /// priors).
+    fn frame_shape(&self, frame: &[f32]) -> (f32, Vec<f32>) {
+        let shares = frame.iter().zip(&self.power_per_band).map(|(&value, &weight)| {
+            let linear = self.mel.expand(value);
+            weight * if self.mel.power == Power::Energy { linear } else { linear * linear }
+        });
+        match (self.config, &self.envelope) {
+            (PriorConfig::Energy { floor }, _) => (shares.sum::<f32>().sqrt().max(floor), vec![]),
+            (_, Some(envelope)) => envelope.of_bands(&shares.collect::<Vec<f32>>()),
+            _ => (1.0, vec![]),
+        }
     }
 
     /// The two frames whose centres lie around sample `offset` of hop `frame`, and how far it is on
@@ -312,6 +435,49 @@ mod tests {
         }
     }
 
+    /// The whole way of a spectral prior: from a signal to u and back, in pieces, and u is white.
+    #[test]
+    fn a_spectral_prior_whitens_and_colours_without_loss() {
+        for config in configs() {
+            let prior = PriorConfig::Spectral { floor: 1e-3, order: 24 };
+            let prior = Prior::new(prior, &config).unwrap();
+            let frames = 40;
+            let mut signal: Vec<f32> = tone(&config, frames * config.hop);
+            let breath = noise(9, signal.len());
+            // Sound, then softer sound, with a little noise low-passed at half the band.
+            for (i, value) in signal.iter_mut().enumerate() {
+                let fade = if i > 6000 { 0.02 } else { 0.2 };
+                *value = fade * (*value + 0.1 * (breath[i] + breath[i.saturating_sub(1)]));
+            }
+            let mel = MelExtractor::new(&config).unwrap().extract(&signal).unwrap();
+            let mut white = signal.clone();
+            prior.whiten(&mel, 0..frames, &mut Memory::default(), &mut white).unwrap();
+
+            let inner = &white[2 * config.hop..38 * config.hop];
+            assert!((0.4..2.5).contains(&rms(inner)), "{}", rms(inner));
+            let ratio = |x: &[f32]| {
+                let rough: Vec<f32> = x.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                rms(&rough) / rms(x)
+            };
+            // White noise has sqrt(2); the signal is far smoother.
+            assert!(ratio(inner) > 1.0 && ratio(&signal) < 0.5, "{} {}", ratio(inner), ratio(&signal));
+
+            let mut memory = Memory::default();
+            let mut back = white.clone();
+            let cut = 13 * config.hop;
+            prior.colour(&mel, 0..13, &mut memory, &mut back[..cut]).unwrap();
+            prior.colour(&mel, 13..frames, &mut memory, &mut back[cut..]).unwrap();
+            let worst = back.iter().zip(&signal).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-4, "{worst}");
+
+            // A piece that starts elsewhere is right once the filter is filled.
+            let mut piece = signal[cut..].to_vec();
+            prior.whiten(&mel, 13..frames, &mut Memory::default(), &mut piece).unwrap();
+            let whole = &white[cut + 24..];
+            assert!(piece[24..].iter().zip(whole).all(|(a, b)| (a - b).abs() < 1e-3));
+        }
+    }
+
     #[test]
     fn floor_and_standard_prior() {
         let [config, _] = configs();
@@ -328,6 +494,9 @@ mod tests {
         let [config, other] = configs();
         for floor in [0.0, -1.0, 1.5, f32::NAN] {
             assert!(Prior::new(PriorConfig::Energy { floor }, &config).is_err());
+        }
+        for (floor, order) in [(0.0, 24), (1e-3, 0), (1e-3, 65)] {
+            assert!(Prior::new(PriorConfig::Spectral { floor, order }, &config).is_err());
         }
         let prior = Prior::new(ENERGY, &config).unwrap();
         assert!(prior.deviation(&some_mel(&other, 2), 0..1).is_err());

@@ -8,7 +8,7 @@
 use crate::mel::{Mel, MelConfig};
 use crate::network::{Network, Reach, reach};
 use crate::noise::{self, Noise};
-use crate::prior::Prior;
+use crate::prior::{Memory, Prior};
 use crate::sampler::{Clip, Sampler, SamplerKind};
 use crate::schedule::Schedule;
 use crate::voice::Voice;
@@ -22,7 +22,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// The rule from one level to the next.
     pub sampler: SamplerKind,
-    /// What is done to predictions beyond full scale.
+    /// What is done to predictions beyond full scale. Spectral priors leave them: their filter does
+    /// not map sample to sample.
     pub clip: Clip,
     /// Selects the noise.
     pub seed: u64,
@@ -42,6 +43,8 @@ pub struct Renderer {
     kept_from: usize,
     /// Frames that were rendered and returned.
     done: usize,
+    /// The prior's filter at the end of what was rendered.
+    memory: Memory,
     observer: Option<Box<dyn FnMut(usize) -> bool + Send>>,
 }
 
@@ -63,6 +66,7 @@ impl Renderer {
             kept: Vec::new(),
             kept_from: 0,
             done: 0,
+            memory: Memory::default(),
             observer: None,
         })
     }
@@ -121,6 +125,7 @@ impl Renderer {
     pub fn reset(&mut self) {
         self.kept.clear();
         (self.kept_from, self.done) = (0, 0);
+        self.memory = Memory::default();
     }
 
     fn received(&self) -> usize {
@@ -158,14 +163,16 @@ impl Renderer {
             data: std::mem::take(&mut self.kept),
         };
         let local = |frame: usize| frame - self.kept_from;
-        let deviation = self.prior.deviation(&context, local(start)..local(end))?;
 
         let noise = Noise::new(self.settings.seed);
         let mut signal = vec![0f32; (end - start) * hop];
         noise.fill(noise::START, (start * hop) as u64, &mut signal);
-        let mut sampler =
-            Sampler::new(self.settings.sampler, &self.settings.schedule, self.settings.clip);
-        sampler.set_deviation(&deviation);
+        let clip = if self.prior.is_pointwise() { self.settings.clip } else { Clip::None };
+        let mut sampler = Sampler::new(self.settings.sampler, &self.settings.schedule, clip);
+        if clip != Clip::None {
+            let deviation = self.prior.deviation(&context, local(start)..local(end))?;
+            sampler.set_deviation(&deviation);
+        }
         let mut fresh = Vec::new();
         let levels = self.settings.schedule.levels().to_vec();
         for (step, level) in levels.into_iter().enumerate() {
@@ -191,9 +198,7 @@ impl Renderer {
                 return Err(Error::Stopped);
             }
         }
-        let (first, _) = window(steps);
-        let deviation = &deviation[(from - first) * hop..][..frames * hop];
-        signal.iter_mut().zip(deviation).for_each(|(value, s)| *value *= s);
+        self.prior.colour(&context, local(from)..local(to), &mut self.memory, &mut signal)?;
         if let Some(position) = signal.iter().position(|v| !v.is_finite()) {
             return Err(Error::mismatch(
                 format!("rendered sample {}", from * hop + position),

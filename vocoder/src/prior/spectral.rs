@@ -1,0 +1,183 @@
+//! The spectral envelope of a mel frame as an all-pole filter.
+
+use std::f64::consts::TAU;
+
+use crate::mel::{MelConfig, filter_bank};
+
+/// Points of the power spectrum from 0 Hz to half the sample rate: finer than any envelope.
+const POINTS: usize = 512;
+
+/// Width in Hz by which the envelope is smeared (a Gaussian lag window), so that single harmonics
+/// do not become poles.
+const SMEAR_HZ: f64 = 50.0;
+
+/// White noise added to the envelope, relative to its power: -50 dB bounds the filter's gain.
+const WHITE: f64 = 1e-5;
+
+/// Turns the powers of a frame's bands into the reflection coefficients of the filter 1 / A(z) whose
+/// response is the frame's envelope, by linear prediction (Markel & Gray 1976, chapter 3).
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    /// Per point: the bands on either side and how far it is on the way.
+    between: Vec<(usize, usize, f64)>,
+    /// Per band: its share of the mean square over the number of points that it covers.
+    per_point: Vec<f64>,
+    /// `[order + 1][POINTS]`: cosines times the lag window.
+    cosines: Vec<f64>,
+    order: usize,
+    least: f64,
+}
+
+impl Envelope {
+    /// Plans for mels of `config`, filters of `order` poles, and no deviation below `floor`.
+    pub fn new(config: &MelConfig, order: usize, floor: f32) -> Self {
+        let bins = config.n_fft / 2 + 1;
+        let bank = filter_bank(config);
+        let rate = f64::from(config.sample_rate);
+        let hz_per_bin = rate / config.n_fft as f64;
+        let hz_per_point = rate / 2.0 / POINTS as f64;
+
+        // A band narrower than a bin may have no weight; its neighbours speak for it.
+        let mut centres = Vec::new();
+        let mut per_point = vec![0.0; config.n_mels];
+        for (band, weights) in bank.chunks(bins).enumerate() {
+            let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
+            let peak = weights.iter().fold(0.0, |peak: f64, &w| peak.max(f64::from(w)));
+            if sum > 0.0 {
+                let moment: f64 =
+                    weights.iter().enumerate().map(|(bin, &w)| bin as f64 * f64::from(w)).sum();
+                centres.push((moment / sum * hz_per_bin, band));
+                per_point[band] = hz_per_point / (sum / peak * hz_per_bin);
+            }
+        }
+        let between = (0..POINTS)
+            .map(|point| {
+                let hz = (point as f64 + 0.5) * hz_per_point;
+                let above = centres.partition_point(|(centre, _)| *centre < hz);
+                let (low_hz, low) = centres[above.saturating_sub(1)];
+                let (high_hz, high) = centres[above.min(centres.len() - 1)];
+                let part = if high_hz > low_hz { (hz - low_hz) / (high_hz - low_hz) } else { 0.0 };
+                (low, high, part.clamp(0.0, 1.0))
+            })
+            .collect();
+        let cosines = (0..=order)
+            .flat_map(|lag| {
+                let smear = (-0.5 * (TAU * SMEAR_HZ * lag as f64 / rate).powi(2)).exp();
+                let angle = TAU / 2.0 * lag as f64 / POINTS as f64;
+                (0..POINTS).map(move |point| smear * (angle * (point as f64 + 0.5)).cos())
+            })
+            .collect();
+        let least = f64::from(floor).powi(2);
+        Envelope { between, per_point, cosines, order, least }
+    }
+
+    /// From each band's share of the mean square: the deviation of the white noise that the filter
+    /// turns into such a frame, and its `order` reflection coefficients.
+    pub fn of_bands(&self, shares: &[f32]) -> (f32, Vec<f32>) {
+        let logs: Vec<f64> = shares
+            .iter()
+            .zip(&self.per_point)
+            .map(|(&share, &per_point)| (f64::from(share) * per_point).max(1e-20).ln())
+            .collect();
+        let powers: Vec<f64> = self
+            .between
+            .iter()
+            .map(|&(low, high, part)| (logs[low] + (logs[high] - logs[low]) * part).exp())
+            .collect();
+        let mut correlation: Vec<f64> = self
+            .cosines
+            .chunks(POINTS)
+            .map(|row| row.iter().zip(&powers).map(|(cosine, power)| cosine * power).sum())
+            .collect();
+        correlation[0] += correlation[0] * WHITE + self.least;
+        levinson(&correlation, self.order)
+    }
+}
+
+/// The Levinson-Durbin recursion: deviation of the prediction error and reflection coefficients.
+fn levinson(correlation: &[f64], order: usize) -> (f32, Vec<f32>) {
+    let mut error = correlation[0];
+    let mut predictor = vec![0.0; order + 1];
+    let mut reflections = Vec::with_capacity(order);
+    predictor[0] = 1.0;
+    for m in 1..=order {
+        let sum: f64 = (0..m).map(|i| predictor[i] * correlation[m - i]).sum();
+        let reflection = -sum / error;
+        let before = predictor.clone();
+        for i in 1..=m {
+            predictor[i] = before[i] + reflection * before[m - i];
+        }
+        error *= 1.0 - reflection * reflection;
+        reflections.push(reflection as f32);
+    }
+    (error.sqrt() as f32, reflections)
+}
+
+/// One sample through the lattice of A(z): the signal becomes the prediction error. `memory` holds
+/// the backward errors of the sample before, one a reflection coefficient.
+pub(super) fn analyse(sample: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
+    let (mut forward, mut backward) = (sample, sample);
+    for (reflection, delayed) in reflections.iter().zip(memory) {
+        let before = std::mem::replace(delayed, backward);
+        backward = before + reflection * forward;
+        forward += reflection * before;
+    }
+    forward
+}
+
+/// The inverse of [`analyse`], whatever the coefficients do from sample to sample: one sample
+/// through the lattice of 1 / A(z).
+pub(super) fn synthesise(error: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
+    let mut forward = error;
+    for i in (0..reflections.len()).rev() {
+        let before = memory[i];
+        forward -= reflections[i] * before;
+        if i + 1 < memory.len() {
+            memory[i + 1] = before + reflections[i] * forward;
+        }
+    }
+    if let Some(first) = memory.first_mut() {
+        *first = forward;
+    }
+    forward
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Noise;
+
+    #[test]
+    fn levinson_by_hand() {
+        // x[n] = 0.5 x[n-1] + e has correlation 0.5^lag times 4/3 of the error's variance.
+        let (deviation, reflections) = levinson(&[4.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0], 2);
+        assert!((deviation - 1.0).abs() < 1e-6);
+        assert!((reflections[0] + 0.5).abs() < 1e-6 && reflections[1].abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_lattice_is_the_predictor() {
+        // Reflections (-0.5, 0.2): A(z) = 1 - 0.6 z^-1 + 0.2 z^-2.
+        let signal = [1.0, 2.0, -1.0, 0.5, 0.0];
+        let mut memory = [0.0; 2];
+        for n in 0..signal.len() {
+            let at = |lag: usize| if n >= lag { signal[n - lag] } else { 0.0 };
+            let expected = signal[n] - 0.6 * at(1) + 0.2 * at(2);
+            assert!((analyse(signal[n], &[-0.5, 0.2], &mut memory) - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn synthesis_undoes_analysis_while_the_coefficients_move() {
+        let mut signal = vec![0f32; 2000];
+        Noise::new(5).fill(0, 0, &mut signal);
+        let (mut forth, mut back) = ([0.0; 8], [0.0; 8]);
+        for (n, &sample) in signal.iter().enumerate() {
+            let reflections: [f32; 8] =
+                std::array::from_fn(|i| 0.9 * (n as f32 * 0.003 * (i + 1) as f32).sin());
+            let error = analyse(sample, &reflections, &mut forth);
+            let again = synthesise(error, &reflections, &mut back);
+            assert!((again - sample).abs() < 1e-3, "{n}: {again} {sample}");
+        }
+    }
+}
