@@ -15,6 +15,7 @@ mod progress;
 mod render;
 mod shard;
 mod source;
+mod train;
 mod voice;
 mod voices;
 
@@ -42,6 +43,7 @@ enum Verb {
     Render(render::RenderArgs),
     Mel(mel::MelArgs),
     Voice(voice::VoiceArgs),
+    Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Render(args) => render::run(args, cli.quiet),
         Verb::Mel(args) => mel::run(args, cli.quiet),
         Verb::Voice(args) => voice::run(args, cli.quiet),
+        Verb::Train(args) => train::run(args, cli.quiet),
         Verb::Eval(args) => eval::run(args, cli.quiet),
         Verb::Demo(args) => demo::run(args, cli.quiet),
         Verb::Devices(args) => devices::run(args),

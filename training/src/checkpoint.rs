@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use vocoder::network::Weights;
+use vocoder::voice::Provenance;
 use vocoder::{Error, Result};
 
 /// Names of the four files of tensors.
@@ -23,6 +24,9 @@ pub struct Progress {
     pub skipped: u64,
     /// Seconds of computing so far.
     pub seconds: f64,
+    /// Where the run started from, and what its voice says of itself.
+    #[serde(default)]
+    pub origin: Provenance,
 }
 
 /// Writes a checkpoint under `folder` (`step-000001234`) and returns its path: into a folder aside,

@@ -14,4 +14,4 @@ pub mod optimiser;
 pub mod run;
 
 pub use config::TrainConfig;
-pub use run::{Event, Run, train};
+pub use run::{About, Event, Run, train};

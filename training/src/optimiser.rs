@@ -170,3 +170,91 @@ fn gradient<'a>(gradients: &'a GradStore, name: &str, slot: &Slot) -> Result<&'a
         .get(slot.var.as_tensor())
         .ok_or_else(|| Error::mismatch(format!("gradient of `{name}`"), "one", "none"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use candle_core::{DType, Device};
+
+    fn config() -> OptimiserConfig {
+        OptimiserConfig {
+            learning_rate: 0.1,
+            warm_up: 10,
+            final_rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            weight_decay: 0.5,
+            clip: 1.0,
+            ema: 0.9,
+        }
+    }
+
+    fn optimiser(values: [f32; 2]) -> Optimiser {
+        let weight = Tensor::new(&[values], &Device::Cpu).unwrap();
+        let state = State::fresh(Weights::from([("w".to_string(), weight)])).unwrap();
+        Optimiser::new(config(), state).unwrap()
+    }
+
+    fn values(weights: &Weights) -> Vec<f32> {
+        weights["w"].flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Steps on the loss 3 w0 + 4 w1, whose gradient is (3, 4), of norm 5.
+    fn step(optimiser: &mut Optimiser) -> f64 {
+        let slope = Tensor::new(&[[3f32, 4.0]], &Device::Cpu).unwrap();
+        let loss = (optimiser.weights()["w"].clone() * slope).unwrap().sum_all().unwrap();
+        let gradients = loss.backward().unwrap();
+        let norm = optimiser.norm(&gradients).unwrap();
+        optimiser.step(&gradients, norm, 0.1).unwrap();
+        norm
+    }
+
+    #[test]
+    fn the_first_step_by_hand() {
+        let mut optimiser = optimiser([1.0, -2.0]);
+        assert!((step(&mut optimiser) - 5.0).abs() < 1e-6);
+        // Clipped to (0.6, 0.8). After correction the moments are g and g^2, so the direction is
+        // the sign, 1: w (1 - 0.1 * 0.5) - 0.1 = 0.85 and -2.0.
+        let w = values(&optimiser.weights());
+        assert!((w[0] - 0.85).abs() < 1e-6 && (w[1] + 2.0).abs() < 1e-6, "{w:?}");
+        let state = optimiser.state().unwrap();
+        // 0.1 g and 0.01 g^2.
+        let (first, second) = (values(&state.first), values(&state.second));
+        assert!((first[0] - 0.06).abs() < 1e-7 && (first[1] - 0.08).abs() < 1e-7);
+        assert!((second[0] - 0.0036).abs() < 1e-8 && (second[1] - 0.0064).abs() < 1e-8);
+        // Decay (1 + 1) / (10 + 1) = 2/11 while it warms up: 1 * 2/11 + 0.85 * 9/11.
+        let mean = values(&state.mean);
+        assert!((mean[0] - 0.877_272_7).abs() < 1e-6, "{mean:?}");
+    }
+
+    #[test]
+    fn a_state_that_was_saved_goes_on_the_same() {
+        let mut whole = optimiser([0.3, 0.7]);
+        (0..5).for_each(|_| drop(step(&mut whole)));
+        let mut half = optimiser([0.3, 0.7]);
+        (0..2).for_each(|_| drop(step(&mut half)));
+        let mut half = Optimiser::new(config(), half.state().unwrap()).unwrap();
+        (0..3).for_each(|_| drop(step(&mut half)));
+        assert_eq!(values(&whole.weights()), values(&half.weights()));
+        assert_eq!(values(&whole.mean_weights()), values(&half.mean_weights()));
+    }
+
+    #[test]
+    fn the_rate_rises_then_falls_along_a_cosine() {
+        let rate = |step| Optimiser::rate(&config(), step, 110);
+        assert!((rate(0) - 0.01).abs() < 1e-12);
+        assert!((rate(9) - 0.1).abs() < 1e-12);
+        assert!((rate(60) - 0.055).abs() < 1e-12);
+        assert!((rate(110) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_checkpoint_of_other_shapes_is_refused() {
+        let w = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+        let mut state = State::fresh(Weights::from([("w".to_string(), w)])).unwrap();
+        let other = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+        state.second.insert("w".to_string(), other);
+        assert!(Optimiser::new(config(), state).is_err());
+    }
+}

@@ -12,7 +12,6 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use vocoder::network::{Network, Weights, initial_weights};
 use vocoder::voice::{Precision, Provenance, Voice};
@@ -37,8 +36,19 @@ pub struct Run {
     pub init: Option<PathBuf>,
     /// Goes on from the newest checkpoint in `out`. Without it, `out` must not hold one.
     pub resume: bool,
-    /// What the voice's provenance says of itself and its data.
-    pub provenance: Provenance,
+    /// What a fresh run's voice is to say of itself; empty parts are taken from `init`.
+    pub about: About,
+}
+
+/// What a voice says of itself and its data.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// What the voice is, in a line.
+    pub description: String,
+    /// What it is trained on, with licences.
+    pub data: String,
+    /// Licence of the weights.
+    pub licence: String,
 }
 
 /// What a run tells while it goes.
@@ -83,8 +93,7 @@ pub enum Event {
     },
 }
 
-/// Trains until the config's last step, or until `stop` becomes true: then the run saves and
-/// returns. Returns the steps taken in all.
+/// Trains until the config's last step, or until `stop` says so: then the run saves and returns. Returns the steps taken in all.
 ///
 /// # Errors
 /// Data, files or devices that fail; too many steps in a row without a finite gradient. The last
@@ -92,7 +101,7 @@ pub enum Event {
 pub fn train(
     run: &Run,
     device: &Device,
-    stop: &AtomicBool,
+    stop: impl Fn() -> bool,
     mut observe: impl FnMut(&Event),
 ) -> Result<u64> {
     let config = &run.config;
@@ -114,7 +123,7 @@ pub fn train(
     let network = Network::new(&config.model, &optimiser.weights())?;
     let mut skipped_in_a_row = 0;
     let mut saved_at = progress.step;
-    while progress.step < config.steps && !stop.load(Ordering::Relaxed) {
+    while progress.step < config.steps && !stop() {
         let started = Instant::now();
         let batch = batches.next()?;
         let waited = started.elapsed().as_secs_f64();
@@ -183,9 +192,11 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
     fs::create_dir_all(&run.out).map_err(|e| Error::io(&run.out, e))?;
     let path = run.out.join("config.toml");
     fs::write(&path, run.config.to_toml()?).map_err(|e| Error::io(&path, e))?;
+    let mut origin = Provenance::default();
     let mut weights = match &run.init {
         Some(path) => {
             let voice = Voice::load(path)?;
+            origin = voice.provenance;
             if voice.model != run.config.model || voice.mel != run.config.mel {
                 let reason = "expected a voice of the run's model and mel, got one of others";
                 return Err(Error::file(path, reason));
@@ -194,10 +205,15 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
         }
         None => initial_weights(&run.config.model, run.config.seed)?,
     };
+    let about = [&run.about.description, &run.about.data, &run.about.licence];
+    let parts = [&mut origin.description, &mut origin.data, &mut origin.licence];
+    for (part, text) in parts.into_iter().zip(about).filter(|(_, text)| !text.is_empty()) {
+        part.clone_from(text);
+    }
     for tensor in weights.values_mut() {
         *tensor = tensor.to_device(device)?;
     }
-    Ok((State::fresh(weights)?, Progress { step: 0, skipped: 0, seconds: 0.0 }))
+    Ok((State::fresh(weights)?, Progress { step: 0, skipped: 0, seconds: 0.0, origin }))
 }
 
 fn checkpoints(out: &Path) -> PathBuf {
@@ -216,10 +232,10 @@ fn save(run: &Run, optimiser: &Optimiser, progress: &Progress) -> Result<()> {
         mel: config.mel.clone(),
         schedules: Default::default(),
         provenance: Provenance {
-            steps: run.provenance.steps + progress.step,
-            audio_seconds: run.provenance.audio_seconds + crops * crop_seconds,
+            steps: progress.origin.steps + progress.step,
+            audio_seconds: progress.origin.audio_seconds + crops * crop_seconds,
             training: config.to_toml()?,
-            ..run.provenance.clone()
+            ..progress.origin.clone()
         },
         weights: optimiser.mean_weights(),
     };

@@ -5,6 +5,7 @@
 
 mod read;
 mod resample;
+mod wav_header;
 mod write;
 
 pub use read::{AudioFile, AudioInfo, AudioReader, probe, read, read_at};

@@ -141,7 +141,7 @@ impl Search {
 /// `value` over its magnitude; 0 of 0.
 fn unit(value: Complex32) -> Complex32 {
     let square = value.norm_sqr();
-    if square > 1e-30 { value / square.sqrt() } else { Complex32::ZERO }
+    if square > 1e-30 { value * (1.0 / square.sqrt()) } else { Complex32::ZERO }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Schedule {
 fn linear_training_schedule(steps: usize) -> Result<Schedule> {
     check_steps(steps)?;
     let every = Schedule::linear(1e-6, 0.01, MAX_STEPS)?;
-    // Times in twelfths of a step, say, fall between two levels: alpha_bar is interpolated in ln.
+    // A time that falls between two of the 1000 levels is interpolated in ln(l).
     let at = |time: f64| {
         let below = (time.floor() as usize).clamp(1, MAX_STEPS);
         let above = (below + 1).min(MAX_STEPS);

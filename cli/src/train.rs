@@ -1,0 +1,219 @@
+//! `vocoder train`: trains a voice on a folder of speech.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use training::{About, Event, Run, TrainConfig, corpus};
+
+use crate::device::{self, Choice};
+use crate::failure::usage;
+use crate::interrupt;
+
+/// Train a voice on a folder of speech
+///
+/// DIR has LJSpeech's layout (metadata.csv and wavs/) or is any folder of audio. RUN receives the
+/// config, the log (log.jsonl), checkpoints, and voice.safetensors, which `vocoder render` takes.
+/// Ctrl-C saves and stops; --resume goes on.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Folders of clips
+    #[arg(long, value_name = "DIR", num_args = 1.., required_unless_present = "print_config")]
+    data: Vec<PathBuf>,
+    /// Folder that receives the run
+    #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
+    out: Option<PathBuf>,
+    /// A preset, or a TOML file of the keys that differ from one
+    #[arg(long, value_name = "FILE|PRESET")]
+    config: Option<String>,
+    /// Go on from the newest checkpoint in RUN, where there is one
+    #[arg(long)]
+    resume: bool,
+    /// Start from the weights of a voice, with fresh moments
+    #[arg(long, value_name = "VOICE")]
+    init: Option<PathBuf>,
+    /// Optimiser steps in all
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Crops in a batch
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Selects initial weights, crops and noise
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto")]
+    device: Choice,
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// What the voice is, in a line; it travels in the voice file
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    description: String,
+    /// Name, source and licence of the data; it travels in the voice file
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    credit: String,
+    /// Licence of the voice; it travels in the voice file
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    licence: String,
+    /// Print the config with every key, and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A config, data or files that don't serve; a run that fails.
+pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
+    let mut config = config(args)?;
+    config.steps = args.steps.unwrap_or(config.steps);
+    config.batch = args.batch.unwrap_or(config.batch);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.validate()?;
+    if args.print_config {
+        print!("{}", config.to_toml()?);
+        return Ok(());
+    }
+    let out = args.out.clone().ok_or_else(|| usage("--out is missing"))?;
+    device::use_threads(args.threads)?;
+    let (device, name) = args.device.open()?;
+    let mut display = Display::new(config.steps, quiet);
+    display.line(format!(
+        "training {} parameters on {name}, reading {}",
+        config.model.parameter_count(),
+        args.data.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(", ")
+    ));
+    let run = Run {
+        config,
+        data: args.data.clone(),
+        out: out.clone(),
+        init: args.init.clone(),
+        resume: args.resume,
+        about: About {
+            description: args.description.clone(),
+            data: args.credit.clone(),
+            licence: args.licence.clone(),
+        },
+    };
+    let steps = training::train(&run, &device, interrupt::requested, |event| display.show(event))?;
+    display.finish();
+    if steps < run.config.steps {
+        let done = format!("saved at step {steps} of {}; go on with --resume", run.config.steps);
+        return Err(crate::failure::Interrupted { done }.into());
+    }
+    println!("{}", out.join("voice.safetensors").display());
+    Ok(())
+}
+
+/// The config that the arguments name; a run that is resumed keeps its own.
+fn config(args: &TrainArgs) -> Result<TrainConfig> {
+    let own = args.out.as_ref().map(|out| out.join("config.toml"));
+    match (&args.config, own) {
+        (Some(name), _) if TrainConfig::PRESETS.contains(&name.as_str()) => {
+            Ok(TrainConfig::preset(name)?)
+        }
+        (Some(path), _) => TrainConfig::read(path.as_ref()).with_context(|| {
+            format!("--config expects a file or one of {}", TrainConfig::PRESETS.join(", "))
+        }),
+        (None, Some(own)) if args.resume && own.exists() => Ok(TrainConfig::read(&own)?),
+        (None, _) => Ok(TrainConfig::preset("speech-quarter")?),
+    }
+}
+
+/// A bar on a terminal, lines otherwise.
+struct Display {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    steps: u64,
+    started: Instant,
+    first_step: Option<u64>,
+    last_line: Instant,
+}
+
+impl Display {
+    /// Seconds between lines where there is no bar.
+    const PAUSE: u64 = 10;
+
+    fn new(steps: u64, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(steps);
+            let template = "{bar:24} {pos}/{len} {wide_msg} {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        let now = Instant::now();
+        Display { bar, quiet, steps, started: now, first_step: None, last_line: now }
+    }
+
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::Data(report) => self.data(report),
+            Event::Step { step, loss, gradient_norm, samples_per_second, idle, .. } => {
+                let first = *self.first_step.get_or_insert(*step);
+                let rate = (step - first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+                let text = format!(
+                    "loss {loss:.4}, gradient {gradient_norm:.2}, {rate:.2} steps/s, \
+                     {:.0} k samples/s, idle {:.1} %",
+                    samples_per_second / 1e3,
+                    idle * 100.0
+                );
+                if let Some(bar) = &self.bar {
+                    bar.set_position(*step);
+                    bar.set_message(text);
+                } else if self.last_line.elapsed().as_secs() >= Self::PAUSE {
+                    self.last_line = Instant::now();
+                    self.line(format!("step {step}/{}: {text}", self.steps));
+                }
+            }
+            Event::Skipped { step } => {
+                self.line(format!("step {step}: no finite gradient, left out"));
+            }
+            Event::Validation { step, loss, by_level } => {
+                let levels: Vec<String> =
+                    by_level.iter().map(|(level, loss)| format!("{loss:.4} at {level}")).collect();
+                self.line(format!("step {step}: validation {loss:.4} ({})", levels.join(", ")));
+            }
+            Event::Saved { step } => self.line(format!("step {step}: saved")),
+        }
+    }
+
+    fn data(&mut self, report: &corpus::Report) {
+        self.started = Instant::now();
+        self.line(format!(
+            "{} clips to train on, {} to validate, {:.2} hours",
+            report.training, report.validation, report.hours
+        ));
+        for (what, list) in [
+            ("touch full scale (kept)", &report.clipped),
+            ("are silent (left out)", &report.silent),
+            ("are shorter than a crop (left out)", &report.short),
+            ("can't be read (left out)", &report.unreadable),
+        ] {
+            if !list.is_empty() {
+                let more = if list.len() > 3 { ", …" } else { "" };
+                let some: Vec<&str> = list.iter().take(3).map(String::as_str).collect();
+                self.line(format!("{} clips {what}: {}{more}", list.len(), some.join(", ")));
+            }
+        }
+    }
+
+    fn line(&self, text: String) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Training trains, resumes exactly, and reports what it leaves out.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use candle_core::Device;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use training::{About, Event, Run, TrainConfig, train};
+use vocoder::network::Weights;
+use vocoder::voice::Voice;
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples")
+}
+
+/// A run so small that a step takes a few milliseconds.
+fn run(out: &Path, steps: u64) -> Run {
+    let mut config = TrainConfig::preset("overfit-one").unwrap();
+    config.model.first = 16;
+    config.model.down = vec![8, 8, 8, 16];
+    config.model.up = vec![16, 16, 16, 8, 8];
+    config.batch = 2;
+    config.steps = steps;
+    config.saving.every = 3;
+    Run {
+        config,
+        data: vec![samples()],
+        out: out.to_path_buf(),
+        init: None,
+        resume: true,
+        about: About { description: "a test".into(), ..About::default() },
+    }
+}
+
+fn same(a: &Weights, b: &Weights) -> bool {
+    a.iter().all(|(name, tensor)| {
+        let values = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values(tensor).iter().zip(values(&b[name])).all(|(x, y)| x.to_bits() == y.to_bits())
+    })
+}
+
+fn losses(run: &Run, stop_after: usize) -> Vec<f64> {
+    let mut losses = Vec::new();
+    let taken = Cell::new(0);
+    train(run, &Device::Cpu, || taken.get() >= stop_after, |event| {
+        if let Event::Step { loss, .. } = event {
+            taken.set(taken.get() + 1);
+            losses.push(*loss);
+        }
+    })
+    .unwrap();
+    losses
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = run(&folder.path().join("whole"), 8);
+    let expected = losses(&whole, 100);
+    let pieces = run(&folder.path().join("pieces"), 8);
+    let mut found = losses(&pieces, 2);
+    found.extend(losses(&pieces, 3));
+    found.extend(losses(&pieces, 100));
+    assert_eq!(found, expected);
+    let voice = |run: &Run| Voice::load(&run.out.join("voice.safetensors")).unwrap();
+    assert!(same(&voice(&whole).weights, &voice(&pieces).weights));
+    assert_eq!(voice(&pieces).provenance.steps, 8);
+    for part in ["weights", "mean", "first", "second"] {
+        let file = |run: &Run| {
+            std::fs::read(run.out.join(format!("checkpoints/step-000000008/{part}.safetensors"))).unwrap()
+        };
+        assert!(file(&whole) == file(&pieces), "{part}");
+    }
+}
+
+#[test]
+fn the_loss_falls_on_a_single_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::copy(samples().join("kokoro_af_heart.flac"), data.join("a.flac")).unwrap();
+    let mut run = run(&folder.path().join("run"), 60);
+    run.data = vec![data];
+    run.config.saving.every = 1000;
+    let losses = losses(&run, 1000);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let (first, last) = (mean(&losses[..5]), mean(&losses[50..]));
+    // Predicting no noise at all costs E|e| = 0.80; the least that a network learns first is the
+    // strong noise.
+    assert!(first > 0.7 && last < 0.62, "{first} to {last}");
+}
+
+#[test]
+fn a_run_goes_on_from_a_voice() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = run(&folder.path().join("first"), 6);
+    losses(&first, 100);
+    let voice = first.out.join("voice.safetensors");
+    let mut second = run(&folder.path().join("second"), 1);
+    second.init = Some(voice.clone());
+    second.about = About::default();
+    let from_voice = losses(&second, 100)[0];
+    let fresh = losses(&run(&folder.path().join("third"), 1), 100)[0];
+    assert!(from_voice != fresh);
+    let provenance = Voice::load(&second.out.join("voice.safetensors")).unwrap().provenance;
+    assert_eq!((provenance.steps, provenance.description.as_str()), (7, "a test"));
+
+    second.out = folder.path().join("other");
+    second.config.model.first = 24;
+    let error = train(&second, &Device::Cpu, || false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("model"), "{error}");
+}
+
+#[test]
+fn an_old_run_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut again = run(&folder.path().join("run"), 1);
+    losses(&again, 100);
+    again.resume = false;
+    let error = train(&again, &Device::Cpu, || false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("--resume"), "{error}");
+}
+
+#[test]
+fn what_is_left_out_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("wavs")).unwrap();
+    let wav = |name: &str, samples: &[f32]| {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 22_050,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let path = data.join("wavs").join(format!("{name}.wav"));
+        let mut writer = hound::WavWriter::create(path, spec).unwrap();
+        samples.iter().for_each(|v| writer.write_sample((v * 32767.0) as i16).unwrap());
+        writer.finalize().unwrap();
+    };
+    let tone = |len: usize, gain: f32| -> Vec<f32> {
+        (0..len).map(|i| gain * (i as f32 * 0.05).sin()).collect()
+    };
+    wav("good", &tone(30_000, 0.5));
+    wav("loud", &tone(30_000, 2.0).iter().map(|v| v.clamp(-1.0, 1.0)).collect::<Vec<_>>());
+    wav("short", &tone(500, 0.5));
+    wav("silent", &vec![0.0; 30_000]);
+    wav("unlisted", &tone(30_000, 0.5));
+    std::fs::write(data.join("wavs/broken.wav"), b"RIFF, but no more").unwrap();
+    let metadata = "good|Text.|Text.\nloud|x|x\nshort|x|x\nsilent|x|x\nbroken|x|x\n";
+    std::fs::write(data.join("metadata.csv"), metadata).unwrap();
+
+    let corpus = training::corpus::Corpus::load(&[data.clone()], 24_000, 7200).unwrap();
+    let report = corpus.report;
+    assert_eq!(report.training + report.validation, 2);
+    assert_eq!(report.short, ["short"]);
+    assert_eq!(report.silent, ["silent"]);
+    assert_eq!(report.unreadable.len(), 1);
+    // Resampled to 24 kHz: 30000 * 24000 / 22050 samples each.
+    assert!((report.hours - 2.0 * 30_000.0 / 22_050.0 / 3600.0).abs() < 1e-6);
+
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let error = training::corpus::Corpus::load(&[empty], 24_000, 7200).unwrap_err().to_string();
+    assert!(error.contains("at least one clip") && !error.contains('\n'), "{error}");
+}
