@@ -66,9 +66,10 @@ pub struct How {
     /// Threads that compute [default: one a core]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
-    /// Samples of the output: pcm16 (dithered), pcm24 or f32
-    #[arg(long, default_value = "pcm16", value_parser = WavFormat::parse)]
-    pub format: WavFormat,
+    /// Samples of the output: pcm16 (dithered), pcm24 or f32 [default: pcm16; in the demo f32, for
+    /// its figures]
+    #[arg(long, value_parser = WavFormat::parse)]
+    pub format: Option<WavFormat>,
     /// Rendered at a time; bounds memory, does not change the sound
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
     pub chunk: f64,
@@ -197,7 +198,8 @@ impl Machine {
             progress.note(format!("{}: {notice}", job.input.display()));
         }
         // Begun before the work: an output that cannot be written is told at once.
-        let mut wav = WavWriter::create(&job.output, self.mel.sample_rate, how.format, how.seed)?;
+        let format = how.format.unwrap_or(WavFormat::Pcm16);
+        let mut wav = WavWriter::create(&job.output, self.mel.sample_rate, format, how.seed)?;
         let frames = source.frames(&self.mel);
         let mut left = source.samples().unwrap_or((frames * self.mel.hop) as u64);
         // Frames reach a little beyond the end of the audio that they were taken from.
