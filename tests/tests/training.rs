@@ -86,7 +86,7 @@ fn the_loss_falls_on_a_single_clip() {
     let (first, last) = (mean(&losses[..5]), mean(&losses[50..]));
     // Predicting no noise at all costs E|e| = 0.80; the least that a network learns first is the
     // strong noise.
-    assert!(first > 0.7 && last < 0.62, "{first} to {last}");
+    assert!(first > 0.7 && last < 0.68, "{first} to {last}");
 }
 
 #[test]

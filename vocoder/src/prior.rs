@@ -25,8 +25,8 @@
 //! its loudness, so that every band has the same ratio of signal to noise at every step and what is
 //! left of the noise hides under the signal. Whitened as above, x = H u, where H is a filter that
 //! moves with the mel. SpecGrad filters in the time-frequency domain, where H has no exact inverse;
-//! here H is an all-pole lattice ([`spectral`]), whose inverse is exact sample by sample, so that
-//! training whitens what rendering colours without loss.
+//! here H is S times an all-pole filter of unit gain, a normalised lattice, whose inverse is exact
+//! sample by sample, so that training whitens what rendering colours without loss.
 
 mod spectral;
 
@@ -142,7 +142,7 @@ impl Prior {
         signal: &mut [f32],
     ) -> Result<()> {
         self.shape(mel, frames, memory, signal, |x, s, reflections, memory| {
-            spectral::analyse(x, reflections, memory) / s
+            spectral::analyse(x / s, reflections, memory)
         })
     }
 
@@ -158,7 +158,7 @@ impl Prior {
         signal: &mut [f32],
     ) -> Result<()> {
         self.shape(mel, frames, memory, signal, |u, s, reflections, memory| {
-            spectral::synthesise(u * s, reflections, memory)
+            spectral::synthesise(u, reflections, memory) * s
         })
     }
 
@@ -242,7 +242,7 @@ impl Prior {
 
     /// S at the centre of a frame with these `n_mels` values: the signal's root mean square as far
     /// as the mel shows it, not below the floor. Of white noise and of harmonic tones it is within
-    /// 2 dB. For a spectral prior, that of the noise before the filter.
+    /// 2 dB.
     pub fn of_frame(&self, frame: &[f32]) -> f32 {
         self.frame_shape(frame).0
     }

@@ -15,6 +15,10 @@ use crate::voice::Voice;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 
+/// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),
+/// near enough to stop a chain that runs away.
+const WHITE_PEAK: f32 = 30.0;
+
 /// How to render.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -22,8 +26,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// The rule from one level to the next.
     pub sampler: SamplerKind,
-    /// What is done to predictions beyond full scale. Spectral priors leave them: their filter does
-    /// not map sample to sample.
+    /// What is done to predictions of the clean signal beyond a limit. With a spectral prior the limit
+    /// is one of the whitened signal: 30 times its deviation, whatever the clip's own.
     pub clip: Clip,
     /// Selects the noise.
     pub seed: u64,
@@ -167,12 +171,15 @@ impl Renderer {
         let noise = Noise::new(self.settings.seed);
         let mut signal = vec![0f32; (end - start) * hop];
         noise.fill(noise::START, (start * hop) as u64, &mut signal);
-        let clip = if self.prior.is_pointwise() { self.settings.clip } else { Clip::None };
-        let mut sampler = Sampler::new(self.settings.sampler, &self.settings.schedule, clip);
-        if clip != Clip::None {
-            let deviation = self.prior.deviation(&context, local(start)..local(end))?;
-            sampler.set_deviation(&deviation);
-        }
+        let mut sampler =
+            Sampler::new(self.settings.sampler, &self.settings.schedule, self.settings.clip);
+        sampler.set_deviation(&match self.settings.clip {
+            // The filter of a spectral prior does not map sample to sample; what it filters is white.
+            Clip::Signal(limit) if !self.prior.is_pointwise() => {
+                vec![limit / WHITE_PEAK; signal.len()]
+            }
+            _ => self.prior.deviation(&context, local(start)..local(end))?,
+        });
         let mut fresh = Vec::new();
         let levels = self.settings.schedule.levels().to_vec();
         for (step, level) in levels.into_iter().enumerate() {

@@ -71,8 +71,8 @@ impl Envelope {
         Envelope { between, per_point, cosines, order, least }
     }
 
-    /// From each band's share of the mean square: the deviation of the white noise that the filter
-    /// turns into such a frame, and its `order` reflection coefficients.
+    /// From each band's share of the mean square: the frame's deviation, and the `order` reflection
+    /// coefficients of its envelope.
     pub fn of_bands(&self, shares: &[f32]) -> (f32, Vec<f32>) {
         let logs: Vec<f64> = shares
             .iter()
@@ -90,12 +90,12 @@ impl Envelope {
             .map(|row| row.iter().zip(&powers).map(|(cosine, power)| cosine * power).sum())
             .collect();
         correlation[0] += correlation[0] * WHITE + self.least;
-        levinson(&correlation, self.order)
+        (correlation[0].sqrt() as f32, levinson(&correlation, self.order))
     }
 }
 
-/// The Levinson-Durbin recursion: deviation of the prediction error and reflection coefficients.
-fn levinson(correlation: &[f64], order: usize) -> (f32, Vec<f32>) {
+/// Reflection coefficients of the linear predictor, by the Levinson-Durbin recursion.
+fn levinson(correlation: &[f64], order: usize) -> Vec<f32> {
     let mut error = correlation[0];
     let mut predictor = vec![0.0; order + 1];
     let mut reflections = Vec::with_capacity(order);
@@ -108,33 +108,43 @@ fn levinson(correlation: &[f64], order: usize) -> (f32, Vec<f32>) {
             predictor[i] = before[i] + reflection * before[m - i];
         }
         error *= 1.0 - reflection * reflection;
-        reflections.push(reflection as f32);
+        reflections.push((reflection as f32).clamp(-MAX_REFLECTION, MAX_REFLECTION));
     }
-    (error.sqrt() as f32, reflections)
+    reflections
 }
 
-/// One sample through the lattice of A(z): the signal becomes the prediction error. `memory` holds
-/// the backward errors of the sample before, one a reflection coefficient.
+/// Keeps the rotations of the lattice invertible in single precision.
+const MAX_REFLECTION: f32 = 0.9999;
+
+/// One sample through the normalised lattice of A(z) (Gray & Markel 1975): the signal becomes
+/// white, at the same deviation. `memory` holds the backward signals of the sample before, one a
+/// reflection coefficient.
 pub(super) fn analyse(sample: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
     let (mut forward, mut backward) = (sample, sample);
-    for (reflection, delayed) in reflections.iter().zip(memory) {
+    for (k, delayed) in reflections.iter().zip(memory) {
         let before = std::mem::replace(delayed, backward);
-        backward = before + reflection * forward;
-        forward += reflection * before;
+        let c = (1.0 - k * k).sqrt();
+        forward = (forward + k * before) / c;
+        backward = c * before + k * forward;
     }
     forward
 }
 
 /// The inverse of [`analyse`], whatever the coefficients do from sample to sample: one sample
-/// through the lattice of 1 / A(z).
-pub(super) fn synthesise(error: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
-    let mut forward = error;
+/// through the normalised lattice of 1 / A(z).
+///
+/// Each section is a rotation, so that the filter never holds more energy than came in: it is stable
+/// for any coefficients, which a direct form or a lattice that is not normalised is not once they
+/// move.
+pub(super) fn synthesise(sample: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
+    let mut forward = sample;
     for i in (0..reflections.len()).rev() {
-        let before = memory[i];
-        forward -= reflections[i] * before;
+        let (k, before) = (reflections[i], memory[i]);
+        let c = (1.0 - k * k).sqrt();
         if i + 1 < memory.len() {
-            memory[i + 1] = before + reflections[i] * forward;
+            memory[i + 1] = c * before + k * forward;
         }
+        forward = c * forward - k * before;
     }
     if let Some(first) = memory.first_mut() {
         *first = forward;
@@ -150,21 +160,27 @@ mod tests {
     #[test]
     fn levinson_by_hand() {
         // x[n] = 0.5 x[n-1] + e has correlation 0.5^lag times 4/3 of the error's variance.
-        let (deviation, reflections) = levinson(&[4.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0], 2);
-        assert!((deviation - 1.0).abs() < 1e-6);
+        let reflections = levinson(&[4.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0], 2);
         assert!((reflections[0] + 0.5).abs() < 1e-6 && reflections[1].abs() < 1e-6);
     }
 
     #[test]
     fn the_lattice_is_the_predictor() {
-        // Reflections (-0.5, 0.2): A(z) = 1 - 0.6 z^-1 + 0.2 z^-2.
+        // Reflections (-0.5, 0.2): A(z) = 1 - 0.6 z^-1 + 0.2 z^-2, and the error's deviation is
+        // sqrt(0.75 * 0.96) of the signal's.
         let signal = [1.0, 2.0, -1.0, 0.5, 0.0];
+        let gain = (0.75f32 * 0.96).sqrt();
         let mut memory = [0.0; 2];
         for n in 0..signal.len() {
             let at = |lag: usize| if n >= lag { signal[n - lag] } else { 0.0 };
-            let expected = signal[n] - 0.6 * at(1) + 0.2 * at(2);
-            assert!((analyse(signal[n], &[-0.5, 0.2], &mut memory) - expected).abs() < 1e-6);
+            let expected = (signal[n] - 0.6 * at(1) + 0.2 * at(2)) / gain;
+            assert!((analyse(signal[n], &[-0.5, 0.2], &mut memory) - expected).abs() < 1e-5);
         }
+    }
+
+    /// Coefficients that swing from one end to the other within a few samples.
+    fn wild(n: usize) -> [f32; 8] {
+        std::array::from_fn(|i| 0.999 * (n as f32 * 0.3 * (i + 1) as f32).sin())
     }
 
     #[test]
@@ -173,11 +189,25 @@ mod tests {
         Noise::new(5).fill(0, 0, &mut signal);
         let (mut forth, mut back) = ([0.0; 8], [0.0; 8]);
         for (n, &sample) in signal.iter().enumerate() {
-            let reflections: [f32; 8] =
-                std::array::from_fn(|i| 0.9 * (n as f32 * 0.003 * (i + 1) as f32).sin());
-            let error = analyse(sample, &reflections, &mut forth);
-            let again = synthesise(error, &reflections, &mut back);
+            let reflections = wild(n / 40).map(|k| 0.9 * k);
+            let white = analyse(sample, &reflections, &mut forth);
+            let again = synthesise(white, &reflections, &mut back);
             assert!((again - sample).abs() < 1e-3, "{n}: {again} {sample}");
         }
+    }
+
+    #[test]
+    fn no_coefficients_make_energy() {
+        let mut signal = vec![0f32; 5000];
+        Noise::new(6).fill(0, 0, &mut signal);
+        let mut memory = [0.0; 8];
+        let (mut into, mut out) = (0f64, 0f64);
+        for (n, &sample) in signal.iter().enumerate() {
+            into += f64::from(sample).powi(2);
+            let value = f64::from(synthesise(sample, &wild(n), &mut memory));
+            out = out.max(value * value);
+            assert!(value * value <= into * 1.001, "{n}");
+        }
+        assert!(out > 0.0);
     }
 }

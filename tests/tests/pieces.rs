@@ -1,0 +1,130 @@
+//! Pieces equal the whole: rendering in chunks of any length gives the whole-file render.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use candle_core::Device;
+use proptest::prelude::*;
+use vocoder::config::{LevelEncoding, ModelConfig, Padding};
+use vocoder::mel::{Mel, MelConfig};
+use vocoder::network::initial_weights;
+use vocoder::noise::Noise;
+use vocoder::prior::PriorConfig;
+use vocoder::render::{Renderer, Settings};
+use vocoder::sampler::{Clip, SamplerKind};
+use vocoder::schedule::Schedule;
+use vocoder::voice::Voice;
+
+/// An untrained voice of few channels: what matters here is what its rendering depends on.
+fn voice(prior: PriorConfig, padding: Padding) -> Voice {
+    let mel = MelConfig::default();
+    let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
+    (model.first, model.stem) = (16, 4);
+    model.down = vec![4, 4, 8, 8];
+    model.up = vec![16, 16, 8, 4, 4];
+    model.level = LevelEncoding::LogSnr { scale: 32.0 };
+    (model.mel_shift, model.mel_scale) = (6.0, 0.3);
+    (model.prior, model.padding) = (prior, padding);
+    let weights = initial_weights(&model, 3).unwrap();
+    Voice { model, mel, schedules: Default::default(), provenance: Default::default(), weights }
+}
+
+fn mel(frames: usize) -> Mel {
+    let config = MelConfig::default();
+    let mut data = vec![0f32; frames * config.n_mels];
+    Noise::new(9).fill(0, 0, &mut data);
+    data.iter_mut().for_each(|v| *v = (*v - 5.0).clamp(config.min_value(), 1.0));
+    Mel::new(config, data).unwrap()
+}
+
+fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
+    Settings {
+        schedule: Schedule::log_snr(steps, 0.08, 0.999).unwrap(),
+        sampler: sampler.parse::<SamplerKind>().unwrap(),
+        clip: Clip::Signal(1.0),
+        seed: 7,
+        chunk_frames,
+    }
+}
+
+fn render(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
+    Renderer::new(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
+}
+
+const PRIORS: [PriorConfig; 3] = [
+    PriorConfig::Standard,
+    PriorConfig::Energy { floor: 1e-3 },
+    PriorConfig::Spectral { floor: 1e-3, order: 16 },
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn chunks_equal_the_whole_bit_for_bit(
+        frames in 1usize..70,
+        chunk in 1usize..40,
+        steps in 1usize..4,
+        prior in 0usize..3,
+        sampler in prop::sample::select(vec!["ancestral", "ddim", "dpm++2m"]),
+        causal in any::<bool>(),
+    ) {
+        let padding =
+            if causal { Padding::Causal { look_ahead: 2 } } else { Padding::Symmetric };
+        let voice = voice(PRIORS[prior], padding);
+        let mel = mel(frames);
+        let whole = render(&voice, settings(steps, sampler, 1000), &mel);
+        prop_assert_eq!(whole.len(), frames * 300);
+        prop_assert!(whole.iter().any(|v| *v != 0.0));
+        let chunked = render(&voice, settings(steps, sampler, chunk), &mel);
+        prop_assert!(whole == chunked);
+    }
+
+    #[test]
+    fn frames_may_come_in_any_pieces(cut in 1usize..59, chunk in 1usize..30) {
+        let voice = voice(PRIORS[2], Padding::Symmetric);
+        let mel = mel(60);
+        let whole = render(&voice, settings(2, "ancestral", 20), &mel);
+        let mut renderer =
+            Renderer::new(&voice, &Device::Cpu, settings(2, "ancestral", chunk)).unwrap();
+        let part = |range: std::ops::Range<usize>| {
+            Mel::new(mel.config.clone(), mel.data[range.start * 128..range.end * 128].to_vec()).unwrap()
+        };
+        let mut found = renderer.push(&part(0..cut)).unwrap();
+        found.extend(renderer.push(&part(cut..60)).unwrap());
+        found.extend(renderer.finish().unwrap());
+        prop_assert!(found == whole);
+        // After the end the renderer is as new.
+        prop_assert!(renderer.render(&mel).unwrap() == whole);
+    }
+}
+
+#[test]
+fn the_seed_fixes_the_output_and_another_changes_it() {
+    let voice = voice(PRIORS[2], Padding::Symmetric);
+    let mel = mel(20);
+    let one = render(&voice, settings(3, "ancestral", 8), &mel);
+    assert!(one == render(&voice, settings(3, "ancestral", 8), &mel));
+    let other = Settings { seed: 8, ..settings(3, "ancestral", 8) };
+    assert!(one != render(&voice, other, &mel));
+}
+
+#[test]
+fn a_chunk_without_its_context_would_differ() {
+    // Guards the tests above: the network does look beyond the chunk.
+    let voice = voice(PRIORS[0], Padding::Symmetric);
+    let whole = render(&voice, settings(1, "ddim", 1000), &mel(40));
+    let mel = mel(40);
+    let half = Mel::new(mel.config.clone(), mel.data[..20 * 128].to_vec()).unwrap();
+    let alone = render(&voice, settings(1, "ddim", 1000), &half);
+    assert!(alone[..6000] != whole[..6000]);
+}
+
+#[test]
+fn mels_of_other_settings_are_refused() {
+    let voice = voice(PRIORS[0], Padding::Symmetric);
+    let config = MelConfig::preset("hifigan-22k").unwrap();
+    let mel = Mel::new(config.clone(), vec![config.min_value(); 80 * 4]).unwrap();
+    let mut renderer = Renderer::new(&voice, &Device::Cpu, settings(1, "ddim", 8)).unwrap();
+    let message = renderer.render(&mel).unwrap_err().to_string();
+    assert!(message.contains("128 bands") && message.contains("80 bands"), "{message}");
+    assert!(Renderer::new(&voice, &Device::Cpu, settings(1, "ddim", 0)).is_err());
+}

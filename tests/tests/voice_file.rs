@@ -1,0 +1,106 @@
+//! Voice files keep everything, and damage to them is told, never trusted.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use candle_core::Tensor;
+use vocoder::config::ModelConfig;
+use vocoder::mel::MelConfig;
+use vocoder::network::initial_weights;
+use vocoder::prior::PriorConfig;
+use vocoder::voice::{Precision, Provenance, Voice};
+
+fn voice() -> Voice {
+    let mel = MelConfig::default();
+    let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
+    model.prior = PriorConfig::Spectral { floor: 1e-3, order: 24 };
+    let weights = initial_weights(&model, 1).unwrap();
+    let provenance = Provenance {
+        description: "a test".into(),
+        data: "made up".into(),
+        licence: "CC0-1.0".into(),
+        steps: 12,
+        audio_seconds: 3.5,
+        training: "seed = 1\n".into(),
+    };
+    let schedules = [(1, vec![0.05]), (3, vec![0.05, 0.5, 0.99])].into();
+    Voice { model, mel, schedules, provenance, weights }
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn error(bytes: &[u8]) -> String {
+    let message = Voice::from_bytes(bytes).expect_err("damage must be an error").to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+/// The file with `from` in its JSON replaced by `to`, of the same length.
+fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).expect(from);
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_voice_survives_its_file() {
+    let voice = voice();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("voice.safetensors");
+    for (precision, tolerance) in [(Precision::Single, 0.0), (Precision::Half, 5e-4)] {
+        voice.save(&path, precision).unwrap();
+        let again = Voice::load(&path).unwrap();
+        assert_eq!((&again.model, &again.mel), (&voice.model, &voice.mel));
+        assert_eq!(again.schedules, voice.schedules);
+        assert_eq!(again.provenance, voice.provenance);
+        for (name, tensor) in &voice.weights {
+            for (a, b) in values(tensor).iter().zip(values(&again.weights[name])) {
+                assert!((a - b).abs() <= tolerance * a.abs() + tolerance * 1e-3, "{name}: {a} {b}");
+            }
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing left beside it");
+}
+
+#[test]
+fn its_own_schedules_come_first() {
+    let voice = voice();
+    assert_eq!(voice.schedule(3).unwrap().levels(), [0.05, 0.5, 0.99]);
+    assert_eq!(voice.schedule(6).unwrap().steps(), 6);
+    assert!(voice.schedule(0).is_err());
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_refused() {
+    let bytes = voice().to_bytes(Precision::Half).unwrap();
+    let cuts = [0, 1, 7, 8, 9, 100, 1000, bytes.len() / 2, bytes.len() - 1];
+    for cut in cuts {
+        error(&bytes[..cut]);
+    }
+    error(&[&bytes[..], b"more"].concat());
+}
+
+#[test]
+fn what_it_is_not_is_said() {
+    let bytes = voice().to_bytes(Precision::Half).unwrap();
+    assert!(error(b"RIFF\0\0\0\0WAVEfmt ").contains("expected a voice file"));
+    assert!(error(&edited(&bytes, "vocoder voice", "vocoder noise")).contains("vocoder noise"));
+    let newer = error(&edited(&bytes, "\"version\":\"1\"", "\"version\":\"9\""));
+    assert!(newer.contains("version 9") && newer.contains("newer"), "{newer}");
+    let hop = error(&edited(&bytes, "\\\"hop\\\":300", "\\\"hop\\\":256"));
+    assert!(hop.contains("hop of 256"), "{hop}");
+    let name = error(&edited(&bytes, "last.bias", "lost.bias"));
+    assert!(name.contains("last.bias"), "{name}");
+    let key = error(&edited(&bytes, "\\\"stem\\\"", "\\\"stam\\\""));
+    assert!(key.contains("stam"), "{key}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let mut voice = voice();
+    let bias = Tensor::new(&[f32::NAN], &candle_core::Device::Cpu).unwrap();
+    voice.weights.insert("last.bias".into(), bias);
+    assert!(error(&voice.to_bytes(Precision::Single).unwrap()).contains("last.bias"));
+}
