@@ -63,7 +63,7 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
         Way::new("vocoder", format!("{}, {}", how.voice, how.told()), &how)?,
         Way::new(
             "griffin-lim",
-            format!("Griffin-Lim, {}", GriffinLim::default().iterations),
+            format!("Griffin-Lim, {} iterations", GriffinLim::default().iterations),
             &baseline,
         )?,
     ];

@@ -101,6 +101,7 @@ pub fn use_threads(threads: Option<usize>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

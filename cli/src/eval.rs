@@ -74,8 +74,11 @@ pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
     report(&figures, args.json)
 }
 
-/// The figures that the table has, by name.
-pub const COLUMNS: [(&str, fn(&Comparison) -> f64); 3] =
+/// A figure's name, and where a comparison has it.
+type Column = (&'static str, fn(&Comparison) -> f64);
+
+/// The figures that the table has.
+pub const COLUMNS: [Column; 3] =
     [("ls_mae", |c| c.ls_mae), ("ls_mse", |c| c.ls_mse), ("mr_stft", |c| c.mr_stft)];
 
 fn report(figures: &[Figures], as_json: bool) -> Result<()> {

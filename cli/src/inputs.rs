@@ -143,6 +143,7 @@ fn check_outputs(jobs: &[Job]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::failure::Usage;
 

@@ -130,6 +130,7 @@ fn srun_rank(number: Number) -> Result<Option<(usize, usize, &'static str)>, Str
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn under(variables: &[(&str, &str)]) -> Result<Option<String>, String> {

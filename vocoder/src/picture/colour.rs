@@ -34,7 +34,8 @@ const MAGMA: [[u8; 3]; 25] = [
 /// The colour of `level`, from 0 (black) to 1 (pale yellow). Levels outside are clipped, and one
 /// that is no number is black.
 pub fn magma(level: f32) -> RGBColor {
-    let position = level.max(0.0).min(1.0) * (MAGMA.len() - 1) as f32;
+    let level = if level.is_nan() { 0.0 } else { level.clamp(0.0, 1.0) };
+    let position = level * (MAGMA.len() - 1) as f32;
     let below = position as usize;
     let above = (below + 1).min(MAGMA.len() - 1);
     let part = position - below as f32;
