@@ -13,6 +13,7 @@ mod mel;
 mod output;
 mod progress;
 mod render;
+mod schedule;
 mod shard;
 mod source;
 mod train;
@@ -44,6 +45,7 @@ enum Verb {
     Mel(mel::MelArgs),
     Voice(voice::VoiceArgs),
     Train(train::TrainArgs),
+    Schedule(schedule::ScheduleArgs),
     Eval(eval::EvalArgs),
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Mel(args) => mel::run(args, cli.quiet),
         Verb::Voice(args) => voice::run(args, cli.quiet),
         Verb::Train(args) => train::run(args, cli.quiet),
+        Verb::Schedule(args) => schedule::run(args, cli.quiet),
         Verb::Eval(args) => eval::run(args, cli.quiet),
         Verb::Demo(args) => demo::run(args, cli.quiet),
         Verb::Devices(args) => devices::run(args),

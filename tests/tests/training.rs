@@ -41,12 +41,17 @@ fn same(a: &Weights, b: &Weights) -> bool {
 fn losses(run: &Run, stop_after: usize) -> Vec<f64> {
     let mut losses = Vec::new();
     let taken = Cell::new(0);
-    train(run, &Device::Cpu, || taken.get() >= stop_after, |event| {
-        if let Event::Step { loss, .. } = event {
-            taken.set(taken.get() + 1);
-            losses.push(*loss);
-        }
-    })
+    train(
+        run,
+        &Device::Cpu,
+        || taken.get() >= stop_after,
+        |event| {
+            if let Event::Step { loss, .. } = event {
+                taken.set(taken.get() + 1);
+                losses.push(*loss);
+            }
+        },
+    )
     .unwrap();
     losses
 }
@@ -66,7 +71,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
     assert_eq!(voice(&pieces).provenance.steps, 8);
     for part in ["weights", "mean", "first", "second"] {
         let file = |run: &Run| {
-            std::fs::read(run.out.join(format!("checkpoints/step-000000008/{part}.safetensors"))).unwrap()
+            std::fs::read(run.out.join(format!("checkpoints/step-000000008/{part}.safetensors")))
+                .unwrap()
         };
         assert!(file(&whole) == file(&pieces), "{part}");
     }
