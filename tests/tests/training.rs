@@ -155,7 +155,7 @@ fn what_is_left_out_is_counted() {
     let metadata = "good|Text.|Text.\nloud|x|x\nshort|x|x\nsilent|x|x\nbroken|x|x\n";
     std::fs::write(data.join("metadata.csv"), metadata).unwrap();
 
-    let corpus = training::corpus::Corpus::load(&[data.clone()], 24_000, 7200).unwrap();
+    let corpus = training::corpus::Corpus::load(std::slice::from_ref(&data), 24_000, 7200).unwrap();
     let report = corpus.report;
     assert_eq!(report.training + report.validation, 2);
     assert_eq!(report.short, ["short"]);

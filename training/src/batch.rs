@@ -242,7 +242,7 @@ mod tests {
             id: id.into(),
             samples: (0..len)
                 .map(|i| {
-                    (8000.0 * (i as f32 * 6.28 / period).sin() * (i as f32 / 9000.0).sin()) as i16
+                    (8000.0 * (i as f32 * 6.3 / period).sin() * (i as f32 / 9000.0).sin()) as i16
                 })
                 .collect(),
         };
