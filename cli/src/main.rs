@@ -11,6 +11,7 @@ mod inputs;
 mod interrupt;
 mod mel;
 mod output;
+mod process;
 mod progress;
 mod render;
 mod schedule;
@@ -52,6 +53,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    process::configure();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
