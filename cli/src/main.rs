@@ -11,8 +11,10 @@ mod inputs;
 mod interrupt;
 mod mel;
 mod output;
+mod process;
 mod progress;
 mod render;
+mod schedule;
 mod shard;
 mod source;
 mod train;
@@ -44,12 +46,14 @@ enum Verb {
     Mel(mel::MelArgs),
     Voice(voice::VoiceArgs),
     Train(train::TrainArgs),
+    Schedule(schedule::ScheduleArgs),
     Eval(eval::EvalArgs),
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
 }
 
 fn main() -> ExitCode {
+    process::configure();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Mel(args) => mel::run(args, cli.quiet),
         Verb::Voice(args) => voice::run(args, cli.quiet),
         Verb::Train(args) => train::run(args, cli.quiet),
+        Verb::Schedule(args) => schedule::run(args, cli.quiet),
         Verb::Eval(args) => eval::run(args, cli.quiet),
         Verb::Demo(args) => demo::run(args, cli.quiet),
         Verb::Devices(args) => devices::run(args),

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use vocoder::voice::Voice;
 
 /// The voice that is used when none is named.
-pub const DEFAULT: &str = "small";
+pub const DEFAULT: &str = "speech";
 
 /// Folders with voices, separated as in PATH, are looked through before the shipped ones.
 pub const FOLDERS_VARIABLE: &str = "VOCODER_VOICES";

@@ -41,12 +41,17 @@ fn same(a: &Weights, b: &Weights) -> bool {
 fn losses(run: &Run, stop_after: usize) -> Vec<f64> {
     let mut losses = Vec::new();
     let taken = Cell::new(0);
-    train(run, &Device::Cpu, || taken.get() >= stop_after, |event| {
-        if let Event::Step { loss, .. } = event {
-            taken.set(taken.get() + 1);
-            losses.push(*loss);
-        }
-    })
+    train(
+        run,
+        &Device::Cpu,
+        || taken.get() >= stop_after,
+        |event| {
+            if let Event::Step { loss, .. } = event {
+                taken.set(taken.get() + 1);
+                losses.push(*loss);
+            }
+        },
+    )
     .unwrap();
     losses
 }
@@ -66,7 +71,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
     assert_eq!(voice(&pieces).provenance.steps, 8);
     for part in ["weights", "mean", "first", "second"] {
         let file = |run: &Run| {
-            std::fs::read(run.out.join(format!("checkpoints/step-000000008/{part}.safetensors"))).unwrap()
+            std::fs::read(run.out.join(format!("checkpoints/step-000000008/{part}.safetensors")))
+                .unwrap()
         };
         assert!(file(&whole) == file(&pieces), "{part}");
     }
@@ -149,7 +155,7 @@ fn what_is_left_out_is_counted() {
     let metadata = "good|Text.|Text.\nloud|x|x\nshort|x|x\nsilent|x|x\nbroken|x|x\n";
     std::fs::write(data.join("metadata.csv"), metadata).unwrap();
 
-    let corpus = training::corpus::Corpus::load(&[data.clone()], 24_000, 7200).unwrap();
+    let corpus = training::corpus::Corpus::load(std::slice::from_ref(&data), 24_000, 7200).unwrap();
     let report = corpus.report;
     assert_eq!(report.training + report.validation, 2);
     assert_eq!(report.short, ["short"]);

@@ -83,7 +83,10 @@ impl BatchMaker {
             let gain_db = low + (high - low) * unit(&mut random) as f32;
             crops.push((position, 10f32.powf(gain_db / 20.0)));
             // Stratified over the batch: each part of the range has its share in every step.
-            levels.push(draw_level(&self.config.levels, (i as f64 + unit(&mut random)) / count as f64));
+            levels.push(draw_level(
+                &self.config.levels,
+                (i as f64 + unit(&mut random)) / count as f64,
+            ));
         }
         self.assemble(&crops, levels, Noise::new(self.config.seed), step)
     }
@@ -214,7 +217,7 @@ impl Batches {
     ///
     /// # Errors
     /// A batch that could not be made; workers that died.
-    pub fn next(&mut self) -> Result<Batch> {
+    pub fn take_next(&mut self) -> Result<Batch> {
         loop {
             if let Some(batch) = self.early.remove(&self.next) {
                 self.next += 1;
@@ -238,7 +241,9 @@ mod tests {
         let clip = |id: &str, len: usize, period: f32| Clip {
             id: id.into(),
             samples: (0..len)
-                .map(|i| (8000.0 * (i as f32 * 6.28 / period).sin() * (i as f32 / 9000.0).sin()) as i16)
+                .map(|i| {
+                    (8000.0 * (i as f32 * 6.3 / period).sin() * (i as f32 / 9000.0).sin()) as i16
+                })
                 .collect(),
         };
         Arc::new(vec![clip("a", 20_000, 80.0), clip("b", 7_200, 133.0), clip("c", 12_345, 31.0)])
@@ -260,7 +265,7 @@ mod tests {
             let config = TrainConfig { workers, ..config() };
             let mut batches = Batches::start(&config, &clips(), 3).unwrap();
             for expected in &expected {
-                assert!(batches.next().unwrap() == *expected);
+                assert!(batches.take_next().unwrap() == *expected);
             }
         }
     }
@@ -282,7 +287,8 @@ mod tests {
         let prior = Prior::new(config.model.prior, &config.mel).unwrap();
         let mut white = whole[..(9 + crop) * hop].to_vec();
         prior.whiten(&expected, 0..9 + crop, &mut Memory::default(), &mut white).unwrap();
-        let worst = clean.iter().zip(&white[9 * hop..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst =
+            clean.iter().zip(&white[9 * hop..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-3, "{worst}");
     }
 

@@ -2,8 +2,8 @@
 
 use crate::optimiser::State;
 use candle_core::{Device, Tensor};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -39,10 +39,13 @@ pub fn save(folder: &Path, state: &State, progress: &Progress, keep: usize) -> R
     let aside = folder.join(format!(".writing-{}", std::process::id()));
     let _ = fs::remove_dir_all(&aside);
     fs::create_dir(&aside).map_err(|e| Error::io(&aside, e))?;
-    for (name, tensors) in PARTS.iter().zip([&state.weights, &state.mean, &state.first, &state.second]) {
+    for (name, tensors) in
+        PARTS.iter().zip([&state.weights, &state.mean, &state.first, &state.second])
+    {
         write_synced(&aside.join(format!("{name}.safetensors")), &to_bytes(tensors)?)?;
     }
-    let json = serde_json::to_vec_pretty(progress).map_err(|e| Error::file(&aside, e.to_string()))?;
+    let json =
+        serde_json::to_vec_pretty(progress).map_err(|e| Error::file(&aside, e.to_string()))?;
     write_synced(&aside.join("progress.json"), &json)?;
     sync_folder(&aside)?;
     let path = folder.join(format!("step-{:09}", progress.step));
@@ -117,8 +120,11 @@ fn read_tensors(path: &Path, device: &Device) -> Result<Weights> {
         if view.dtype() != Dtype::F32 {
             return Err(Error::file(path, format!("expected f32, got {:?}", view.dtype())));
         }
-        let values: Vec<f32> =
-            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values: Vec<f32> = view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
         tensors.insert(name.to_string(), Tensor::from_vec(values, view.shape(), device)?);
     }
     Ok(tensors)

@@ -210,7 +210,8 @@ impl TrainConfig {
     pub fn from_toml(text: &str) -> Result<Self> {
         let bad = |e: &dyn std::fmt::Display| {
             let message = e.to_string();
-            let line: Vec<&str> = message.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+            let line: Vec<&str> =
+                message.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
             Error::config("training config", line.join(" "))
         };
         let mut changes: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(&e))?;
@@ -255,7 +256,11 @@ impl TrainConfig {
                 self.gain_db[0] <= self.gain_db[1] && self.gain_db.iter().all(|g| g.abs() <= 60.0),
                 "a range within -60 to 60",
             ),
-            ("optimiser.learning_rate", o.learning_rate > 0.0 && o.learning_rate <= 1.0, "above 0, at most 1"),
+            (
+                "optimiser.learning_rate",
+                o.learning_rate > 0.0 && o.learning_rate <= 1.0,
+                "above 0, at most 1",
+            ),
             ("optimiser.final_rate", (0.0..=1.0).contains(&o.final_rate), "0 to 1"),
             ("optimiser.beta1", (0.0..1.0).contains(&o.beta1), "at least 0, below 1"),
             ("optimiser.beta2", (0.0..1.0).contains(&o.beta2), "at least 0, below 1"),
@@ -272,14 +277,22 @@ impl TrainConfig {
             }
         }
         match self.levels {
-            LevelDraw::LogSnr { min, max } if !(min < max && min.abs() <= 10.0 && max.abs() <= 10.0) => {
-                let reason = format!("expected min below max, within -10 to 10, got {min} and {max}");
+            LevelDraw::LogSnr { min, max }
+                if !(min < max && min.abs() <= 10.0 && max.abs() <= 10.0) =>
+            {
+                let reason =
+                    format!("expected min below max, within -10 to 10, got {min} and {max}");
                 Err(Error::config("levels.log-snr", reason))
             }
             LevelDraw::Hierarchical { first_beta, last_beta, steps }
-                if !(0.0 < first_beta && first_beta <= last_beta && last_beta < 1.0 && (1..=100_000).contains(&steps)) =>
+                if !(0.0 < first_beta
+                    && first_beta <= last_beta
+                    && last_beta < 1.0
+                    && (1..=100_000).contains(&steps)) =>
             {
-                let reason = format!("expected 0 < first_beta <= last_beta < 1 in 1 to 100000 steps, got {first_beta}, {last_beta}, {steps}");
+                let reason = format!(
+                    "expected 0 < first_beta <= last_beta < 1 in 1 to 100000 steps, got {first_beta}, {last_beta}, {steps}"
+                );
                 Err(Error::config("levels.hierarchical", reason))
             }
             _ => Ok(()),

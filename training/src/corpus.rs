@@ -77,7 +77,8 @@ impl Corpus {
         for (id, samples) in decoded {
             corpus.add(id, samples, min_samples);
         }
-        let seconds: usize = corpus.training.iter().chain(&corpus.validation).map(|c| c.samples.len()).sum();
+        let seconds: usize =
+            corpus.training.iter().chain(&corpus.validation).map(|c| c.samples.len()).sum();
         corpus.report.hours = seconds as f64 / f64::from(sample_rate) / 3600.0;
         // A corpus of a few clips must not lose them all to validation.
         if corpus.training.is_empty() {
@@ -130,7 +131,8 @@ fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in WalkDir::new(folder).follow_links(true) {
         let entry = entry.map_err(|e| Error::file(folder, format!("can't be listed: {e}")))?;
-        let extension = entry.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension =
+            entry.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
         if entry.file_type().is_file() && EXTENSIONS.contains(&extension.as_str()) {
             paths.push(entry.into_path());
         }
@@ -140,7 +142,9 @@ fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
     if let Ok(text) = std::fs::read_to_string(&metadata) {
         let ids: std::collections::HashSet<&str> =
             text.lines().filter_map(|line| line.split('|').next()).map(str::trim).collect();
-        paths.retain(|path| path.file_stem().is_some_and(|s| ids.contains(s.to_string_lossy().as_ref())));
+        paths.retain(|path| {
+            path.file_stem().is_some_and(|s| ids.contains(s.to_string_lossy().as_ref()))
+        });
     }
     Ok(paths)
 }

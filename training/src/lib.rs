@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod objective;
 pub mod optimiser;
 pub mod run;
+pub mod schedule;
 
 pub use config::TrainConfig;
 pub use run::{About, Event, Run, train};

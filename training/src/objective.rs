@@ -21,7 +21,8 @@ pub fn loss(network: &Network, config: &TrainConfig, batch: &Batch) -> Result<Te
     let tensor = |values: &[f32], shape: (usize, usize)| Tensor::from_slice(values, shape, device);
     let noisy = tensor(&batch.noisy, (count, samples))?;
     let noise = tensor(&batch.noise, (count, samples))?;
-    let mel = Tensor::from_slice(&batch.mel, (count, config.crop_frames, config.mel.n_mels), device)?;
+    let mel =
+        Tensor::from_slice(&batch.mel, (count, config.crop_frames, config.mel.n_mels), device)?;
     let difference = (network.forward(&noisy, &mel, &batch.levels)? - noise)?;
     Ok(match config.loss {
         Loss::L1 => difference.abs()?.mean_all()?,

@@ -125,7 +125,7 @@ pub fn train(
     let mut saved_at = progress.step;
     while progress.step < config.steps && !stop() {
         let started = Instant::now();
-        let batch = batches.next()?;
+        let batch = batches.take_next()?;
         let waited = started.elapsed().as_secs_f64();
 
         let loss = loss(&network, config, &batch)?;
@@ -142,7 +142,9 @@ pub fn train(
                 return Err(Error::mismatch(
                     format!("training, step {}", progress.step),
                     "a finite loss and gradient",
-                    format!("{skipped_in_a_row} steps in a row without; the last checkpoint is intact"),
+                    format!(
+                        "{skipped_in_a_row} steps in a row without; the last checkpoint is intact"
+                    ),
                 ));
             }
             continue;
@@ -161,7 +163,8 @@ pub fn train(
         })?;
 
         if progress.step.is_multiple_of(config.saving.validate_every)
-            && let Some(event) = validator.judge(config, &optimiser.mean_weights(), progress.step)?
+            && let Some(event) =
+                validator.judge(config, &optimiser.mean_weights(), progress.step)?
         {
             tell(event)?;
         }
@@ -253,7 +256,12 @@ impl Validator {
         Ok(Validator(Some(BatchMaker::new(config, Arc::new(clips))?)))
     }
 
-    fn judge(&mut self, config: &TrainConfig, weights: &Weights, step: u64) -> Result<Option<Event>> {
+    fn judge(
+        &mut self,
+        config: &TrainConfig,
+        weights: &Weights,
+        step: u64,
+    ) -> Result<Option<Event>> {
         let Some(maker) = &mut self.0 else { return Ok(None) };
         let network = Network::new(&config.model, weights)?;
         let mut by_level = Vec::new();

@@ -7,6 +7,7 @@ mod config;
 mod extractor;
 pub mod file;
 mod filter_bank;
+mod presets;
 mod stream;
 
 pub use config::{MelConfig, MelLog, MelNorm, MelPadding, MelScale, Power};

@@ -35,8 +35,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::mel::{Mel, MelConfig, MelPadding, Power, filter_bank, hann};
-use spectral::Envelope;
 use crate::{Error, Result};
+use spectral::Envelope;
 
 /// What the chain starts from, as a voice file says it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -460,7 +460,12 @@ mod tests {
                 rms(&rough) / rms(x)
             };
             // White noise has sqrt(2); the signal is far smoother.
-            assert!(ratio(inner) > 1.0 && ratio(&signal) < 0.5, "{} {}", ratio(inner), ratio(&signal));
+            assert!(
+                ratio(inner) > 1.0 && ratio(&signal) < 0.5,
+                "{} {}",
+                ratio(inner),
+                ratio(&signal)
+            );
 
             let mut memory = Memory::default();
             let mut back = white.clone();

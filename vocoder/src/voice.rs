@@ -10,7 +10,7 @@ use crate::config::ModelConfig;
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
 use crate::schedule::Schedule;
-use crate::{Error, Result};
+use crate::{Error, Result, output_file};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 /// The version of the file's layout that this library writes, and the newest that it reads.
@@ -226,13 +225,7 @@ impl Voice {
     /// # Errors
     /// A file that can't be written.
     pub fn save(&self, path: &Path, precision: Precision) -> Result<()> {
-        let bytes = self.to_bytes(precision)?;
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
-        file.write_all(&bytes).map_err(|e| Error::io(path, e))?;
-        file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-        file.persist(path).map_err(|e| Error::io(path, e.error))?;
-        Ok(())
+        output_file::write_whole(path, &self.to_bytes(precision)?)
     }
 
     /// A hash of the content (SHA-256 of the single precision file), in hexadecimal.

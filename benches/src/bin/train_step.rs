@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = Network::new(&config, &weights)?;
     let device = Device::Cpu;
     let signal = Tensor::zeros((batch, frames * hop), DType::F32, &device)?.affine(0.0, 0.3)?;
-    let mel = Tensor::zeros((batch, frames, config.n_mels), DType::F32, &device)?.affine(0.0, -0.5)?;
+    let mel =
+        Tensor::zeros((batch, frames, config.n_mels), DType::F32, &device)?.affine(0.0, -0.5)?;
     let target = signal.affine(0.0, 1.0)?;
     let levels = vec![0.5; batch];
     let macs = config.macs_per_frame() as f64 * (batch * frames) as f64;

@@ -56,7 +56,7 @@ pub struct WavSummary {
     pub clipped: u64,
 }
 
-/// Most samples of data that the format's 32-bit lengths can hold, less room for the header.
+/// Most bytes of samples that the format's 32-bit lengths leave room for.
 const MAX_DATA_BYTES: u64 = u32::MAX as u64 - 1024;
 
 /// Writes one channel, piece by piece. Only [`WavWriter::finish`] makes the file appear; dropped
