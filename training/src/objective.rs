@@ -15,17 +15,25 @@ use vocoder::network::Network;
 /// # Errors
 /// Shapes that don't fit the network; a device that fails.
 pub fn loss(network: &Network, config: &TrainConfig, batch: &Batch) -> Result<Tensor> {
+    let difference = difference(network, config, batch)?;
+    Ok(match config.loss {
+        Loss::L1 => difference.abs()?.mean_all()?,
+        Loss::Mse => difference.sqr()?.mean_all()?,
+    })
+}
+
+/// Predicted less true noise, `[batch, crop_frames * hop]`.
+///
+/// # Errors
+/// As [`loss`].
+pub fn difference(network: &Network, config: &TrainConfig, batch: &Batch) -> Result<Tensor> {
     let count = batch.levels.len();
     let device = network.device();
     let samples = config.crop_frames * config.mel.hop;
     let tensor = |values: &[f32], shape: (usize, usize)| Tensor::from_slice(values, shape, device);
     let noisy = tensor(&batch.noisy, (count, samples))?;
     let noise = tensor(&batch.noise, (count, samples))?;
-    let mel =
-        Tensor::from_slice(&batch.mel, (count, config.crop_frames, config.mel.n_mels), device)?;
-    let difference = (network.forward(&noisy, &mel, &batch.levels)? - noise)?;
-    Ok(match config.loss {
-        Loss::L1 => difference.abs()?.mean_all()?,
-        Loss::Mse => difference.sqr()?.mean_all()?,
-    })
+    let mel_shape = (count, config.crop_frames, config.mel.n_mels);
+    let mel = Tensor::from_slice(&batch.mel, mel_shape, device)?;
+    Ok((network.forward(&noisy, &mel, &batch.levels)? - noise)?)
 }

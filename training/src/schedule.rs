@@ -10,11 +10,11 @@
 use crate::batch::BatchMaker;
 use crate::config::TrainConfig;
 use crate::corpus::Clip;
-use candle_core::{Device, Tensor};
+use crate::objective::difference;
+use candle_core::Device;
 use std::sync::Arc;
 use vocoder::mel::{Mel, MelExtractor};
 use vocoder::metrics;
-use vocoder::network::Network;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip as Clipping, SamplerKind};
 use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda, level_of_lambda};
@@ -215,27 +215,12 @@ fn error_curve(voice: &Voice, device: &Device, clips: Vec<Clip>) -> Result<Vec<f
         .into_iter()
         .map(|point| {
             let batch = maker.make_even(CROPS, level_of_lambda(point))?;
-            let error = noise_error(&network, &config, &batch)?;
+            let error = difference(&network, &config, &batch)?.sqr()?.mean_all()?;
+            let error = f64::from(error.to_scalar::<f32>()?);
             // x0 - x0_hat = (sigma / l) (eps_hat - eps).
             Ok(error * (-2.0 * point).exp())
         })
         .collect()
-}
-
-/// Mean squared error of the predicted noise.
-fn noise_error(
-    network: &Network,
-    config: &TrainConfig,
-    batch: &crate::batch::Batch,
-) -> Result<f64> {
-    let shape = (batch.levels.len(), config.crop_frames * config.mel.hop);
-    let device = network.device();
-    let noisy = Tensor::from_slice(&batch.noisy, shape, device)?;
-    let noise = Tensor::from_slice(&batch.noise, shape, device)?;
-    let mel_shape = (batch.levels.len(), config.crop_frames, config.mel.n_mels);
-    let mel = Tensor::from_slice(&batch.mel, mel_shape, device)?;
-    let difference = (network.forward(&noisy, &mel, &batch.levels)? - noise)?;
-    Ok(f64::from(difference.sqr()?.mean_all()?.to_scalar::<f32>()?))
 }
 
 /// The path of `steps` points that begins at the grid's first and has the least bound, by dynamic
