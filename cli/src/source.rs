@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use vocoder::audio::{AudioReader, Resampler};
 use vocoder::mel::{self, Mel, MelConfig, MelStream};
 
@@ -30,7 +30,7 @@ impl Source {
     /// a damaged file is told before any rendering; that costs little beside it.
     ///
     /// # Errors
-    /// A file that cannot be read as audio or as a mel of `config`.
+    /// A file that cannot be read as audio or as a mel of `config`; audio of less than a hop.
     pub fn open(path: &Path, config: &MelConfig) -> Result<Self> {
         if is_mel(path) {
             let file = mel::file::read(path, config)?;
@@ -53,6 +53,13 @@ impl Source {
         let resampler = Resampler::new(from, to).map_err(|e| anyhow!("{}: {e}", path.display()))?;
         let rest = Some((resampler, MelStream::new(config)?));
         let samples = (count as f64 * f64::from(to) / f64::from(from)).round() as u64;
+        if samples < config.hop as u64 {
+            bail!(
+                "{}: expected at least one frame of audio ({} samples at {to} Hz), got {samples}",
+                path.display(),
+                config.hop
+            );
+        }
         let reader = AudioReader::open(path)?;
         Ok(Self::Audio(Box::new(AudioSource { reader, rest, notices, samples })))
     }
