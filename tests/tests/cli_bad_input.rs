@@ -77,21 +77,20 @@ fn damaged_audio() {
     bench.render(&text).expect_error(1, &["text.mp3"]);
 }
 
-/// The highest rate there is and many channels render; less than a frame of sound is told.
+/// The highest rate there is renders; more channels than audio formats give a place, and less than a
+/// frame of sound, are told.
 #[test]
 fn extreme_audio_is_rendered_or_told() {
-    let bench = Bench::new();
     let tone: Vec<u8> =
         (0..64 * 9600).flat_map(|i| ((i % 97) as i16 * 100).to_le_bytes()).collect();
     let bytes = tone.len() as u32;
-    for (name, content) in
-        [("fast.wav", wav(1, 768_000, bytes, &tone)), ("wide.wav", wav(64, 48_000, bytes, &tone))]
-    {
-        let run = bench.render(&bench.file(name, &content));
-        assert_eq!(run.status, 0, "{name}: {}", run.stderr);
-    }
+    let bench = Bench::new();
+    let wide = bench.file("wide.wav", &wav(64, 48_000, bytes, &tone));
+    bench.render(&wide).expect_error(1, &["wide.wav", "1 to 18 channels", "64"]);
     let one = bench.file("one.wav", &wav(1, 24_000, 2, &[0, 32]));
     bench.render(&one).expect_error(1, &["one.wav", "300 samples", "got 1"]);
+    let fast = bench.render(&bench.file("fast.wav", &wav(1, 768_000, bytes, &tone)));
+    assert_eq!(fast.status, 0, "{}", fast.stderr);
 }
 
 #[test]
