@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use crate::failure::usage;
 
 /// Extensions of the audio files that are taken from folders.
-pub const AUDIO: &[&str] = &["wav", "wave", "flac", "ogg", "oga", "mp3", "aif", "aiff"];
+pub const AUDIO: &[&str] = vocoder::audio::EXTENSIONS;
 /// Extensions of the mel files that are taken from folders.
 pub const MEL: &[&str] = &["npy", "safetensors"];
 

@@ -52,9 +52,10 @@ fn peak_mb(seconds: usize) -> f64 {
 }
 
 #[test]
-fn six_times_the_audio_takes_no_more_memory() {
-    let (short, long) = (peak_mb(50), peak_mb(300));
-    println!("peak: {short:.0} MB for 50 s, {long:.0} MB for 300 s");
-    // 250 s more would be 24 MB of samples and 10 MB of mel, were they kept.
-    assert!(short > 10.0 && long < short + 12.0, "{short} MB for 50 s, {long} MB for 300 s");
+fn eighteen_times_the_audio_takes_no_more_memory() {
+    let (short, long) = (peak_mb(50), peak_mb(900));
+    println!("peak: {short:.0} MB for 50 s, {long:.0} MB for 900 s");
+    // 850 s more would be 82 MB of samples and 35 MB of mel, were they kept. The allocator's own peak
+    // varies by 30 MB from run to run.
+    assert!(short > 10.0 && long < short + 60.0, "{short} MB for 50 s, {long} MB for 900 s");
 }

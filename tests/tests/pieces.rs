@@ -125,6 +125,6 @@ fn mels_of_other_settings_are_refused() {
     let mel = Mel::new(config.clone(), vec![config.min_value(); 80 * 4]).unwrap();
     let mut renderer = Renderer::new(&voice, &Device::Cpu, settings(1, "ddim", 8)).unwrap();
     let message = renderer.render(&mel).unwrap_err().to_string();
-    assert!(message.contains("128 bands") && message.contains("80 bands"), "{message}");
+    assert!(message.contains("expected") && message.starts_with("mel "), "{message}");
     assert!(Renderer::new(&voice, &Device::Cpu, settings(1, "ddim", 0)).is_err());
 }

@@ -36,7 +36,8 @@ pub struct Progress {
 /// A file that can't be written.
 pub fn save(folder: &Path, state: &State, progress: &Progress, keep: usize) -> Result<PathBuf> {
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let aside = folder.join(format!(".writing-{}", std::process::id()));
+    // A fixed name: what a killed run left there is swept by the next.
+    let aside = folder.join(".writing");
     let _ = fs::remove_dir_all(&aside);
     fs::create_dir(&aside).map_err(|e| Error::io(&aside, e))?;
     for (name, tensors) in

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use vocoder::{Error, Result, audio};
 use walkdir::WalkDir;
 
-/// File names that end so are taken for audio.
-const EXTENSIONS: [&str; 8] = ["wav", "flac", "ogg", "oga", "mp3", "aiff", "aif", "wave"];
-
 /// One clip in [`VALIDATION_SHARE`] is held out, chosen by its id.
 const VALIDATION_SHARE: u64 = 50;
 
@@ -133,7 +130,7 @@ fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
         let entry = entry.map_err(|e| Error::file(folder, format!("can't be listed: {e}")))?;
         let extension =
             entry.path().extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if entry.file_type().is_file() && EXTENSIONS.contains(&extension.as_str()) {
+        if entry.file_type().is_file() && audio::EXTENSIONS.contains(&extension.as_str()) {
             paths.push(entry.into_path());
         }
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use vocoder::network::{Network, Weights, initial_weights};
 use vocoder::voice::{Precision, Provenance, Voice};
-use vocoder::{Error, Result};
+use vocoder::{Error, Result, output_file};
 
 /// Steps in a row without a finite gradient that end a run.
 const MAX_SKIPPED_IN_A_ROW: u64 = 20;
@@ -194,7 +194,7 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
     }
     fs::create_dir_all(&run.out).map_err(|e| Error::io(&run.out, e))?;
     let path = run.out.join("config.toml");
-    fs::write(&path, run.config.to_toml()?).map_err(|e| Error::io(&path, e))?;
+    output_file::write_whole(&path, run.config.to_toml()?.as_bytes())?;
     let mut origin = Provenance::default();
     let mut weights = match &run.init {
         Some(path) => {

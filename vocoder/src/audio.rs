@@ -12,6 +12,9 @@ pub use read::{AudioFile, AudioInfo, AudioReader, probe, read, read_at};
 pub use resample::{Resampler, resample};
 pub use write::{WavFormat, WavSummary, WavWriter, write_wav};
 
+/// How the names of audio files end, in lower case and without the dot.
+pub const EXTENSIONS: &[&str] = &["wav", "wave", "flac", "ogg", "oga", "mp3", "aif", "aiff"];
+
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {

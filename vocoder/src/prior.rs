@@ -210,13 +210,7 @@ impl Prior {
     /// # Errors
     /// `mel` was made with other settings, or has not all of `frames`.
     pub fn deviation(&self, mel: &Mel, frames: Range<usize>) -> Result<Vec<f32>> {
-        if mel.config != self.mel {
-            let settings = |config: &MelConfig| {
-                format!("{} bands, hop {}, {} Hz", config.n_mels, config.hop, config.sample_rate)
-            };
-            let expected = format!("the voice's settings ({})", settings(&self.mel));
-            return Err(Error::mismatch("prior: mel", expected, settings(&mel.config)));
-        }
+        self.mel.expect(&mel.config)?;
         if frames.start > frames.end || frames.end > mel.frames {
             let expected = format!("frames within 0..{}", mel.frames);
             return Err(Error::mismatch("prior", expected, format!("{frames:?}")));

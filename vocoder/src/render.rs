@@ -97,12 +97,7 @@ impl Renderer {
     /// # Errors
     /// A mel of another config than the voice's; a device that fails.
     pub fn push(&mut self, mel: &Mel) -> Result<Vec<f32>> {
-        if mel.config != self.mel {
-            let settings =
-                |c: &MelConfig| format!("{} bands, hop {}, {} Hz", c.n_mels, c.hop, c.sample_rate);
-            let expected = format!("the voice's settings ({})", settings(&self.mel));
-            return Err(Error::mismatch("mel", expected, settings(&mel.config)));
-        }
+        self.mel.expect(&mel.config)?;
         self.kept.extend_from_slice(&mel.data);
         let mut samples = Vec::new();
         while self.received() >= self.done + self.settings.chunk_frames + self.frames_ahead() {
