@@ -14,7 +14,8 @@ use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
-use vocoder::schedule::Schedule;
+use vocoder::schedule::{LAST_LEVEL, Schedule};
+use vocoder::start::Start;
 use vocoder::voice::Voice;
 
 use crate::batch::{self, Done, Files, Verb};
@@ -28,6 +29,9 @@ use crate::voices;
 
 /// Steps where neither --steps nor a schedule's file says how many.
 const DEFAULT_STEPS: usize = 6;
+
+/// Level to which Griffin-Lim's sound is noised where neither --start nor the voice says.
+const DEFAULT_START_LEVEL: f64 = 0.9;
 
 /// Mels (.npy, .safetensors) or audio, whose mel is taken first, to wav
 #[derive(Debug, Args)]
@@ -50,6 +54,10 @@ pub struct How {
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m; or griffin-lim, which needs no voice
     #[arg(long, value_name = "NAME", default_value = "ancestral")]
     pub sampler: Rule,
+    /// Where the chain starts: noise; griffin-lim, whose sound from the same mel it refines; or
+    /// griffin-lim:LEVEL, noised to this level first [default: the voice's own]
+    #[arg(long, value_name = "START", value_parser = parse_start)]
+    pub start: Option<Start>,
     /// Noise levels: a JSON file, or linear, cosine, sigmoid, fibonacci, log-snr [default: the
     /// voice's own]
     #[arg(long, value_name = "FILE|NAME")]
@@ -140,11 +148,12 @@ impl Machine {
     pub fn new(how: &How) -> Result<Self> {
         let Rule::Network(sampler) = how.sampler else { return Self::griffin_lim(how) };
         let voice = voices::load(&how.voice)?;
-        let schedule = schedule(how, &voice)?;
+        let start = how.start.unwrap_or(voice.start);
+        let schedule = schedule(how, start, &voice)?;
         let (device, chosen) = how.device.open()?;
         let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
         let mut warnings = Vec::new();
-        if !schedule.matches_prior() {
+        if start == Start::Noise && !schedule.matches_prior() {
             let missing = 100.0 * schedule.prior_mismatch();
             warnings.push(format!(
                 "warning: the schedule starts at a noise level of {:.3}, where the network expects \
@@ -157,6 +166,7 @@ impl Machine {
             schedule,
             sampler,
             clip: how.clip,
+            start,
             seed: how.seed,
             chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
         };
@@ -259,11 +269,21 @@ fn watch(
 }
 
 /// The noise levels that `how` asks for.
-fn schedule(how: &How, voice: &Voice) -> Result<Schedule> {
+fn schedule(how: &How, start: Start, voice: &Voice) -> Result<Schedule> {
     let steps = how.steps.unwrap_or(DEFAULT_STEPS);
-    let Some(name) = &how.schedule else { return Ok(voice.schedule(steps)?) };
+    let Some(name) = &how.schedule else {
+        return Ok(match start {
+            _ if start == voice.start => voice.schedule(steps)?,
+            Start::Noise => Schedule::named("log-snr", steps)?,
+            Start::GriffinLim { level, .. } => Schedule::log_snr(steps, level, LAST_LEVEL)?,
+        });
+    };
     if vocoder::schedule::NAMES.contains(&name.as_str()) {
-        return Ok(Schedule::named(name, steps)?);
+        let schedule = Schedule::named(name, steps)?;
+        return Ok(match start {
+            Start::Noise => schedule,
+            Start::GriffinLim { level, .. } => schedule.tie_to_prior(level)?,
+        });
     }
     let path = PathBuf::from(name);
     if !path.is_file() {
@@ -285,6 +305,23 @@ fn parse_clip(text: &str) -> Result<Clip, String> {
         ("none", _) => Ok(Clip::None),
         (_, Ok(limit)) if limit > 0.0 && limit.is_finite() => Ok(Clip::Signal(limit)),
         _ => Err(format!("expected a limit above 0 or none, got '{text}'")),
+    }
+}
+
+fn parse_start(text: &str) -> Result<Start, String> {
+    let iterations = GriffinLim::default().iterations;
+    let level = match text {
+        "noise" => return Ok(Start::Noise),
+        "griffin-lim" => DEFAULT_START_LEVEL,
+        other => other.strip_prefix("griffin-lim:").and_then(|l| l.parse().ok()).unwrap_or(-1.0),
+    };
+    let start = Start::GriffinLim { iterations, level };
+    match start.validate() {
+        Ok(()) => Ok(start),
+        Err(_) => Err(format!(
+            "expected noise, griffin-lim or griffin-lim:LEVEL with a level between 0 and 1, got \
+             '{text}'"
+        )),
     }
 }
 

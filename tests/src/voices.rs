@@ -16,6 +16,7 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
     let voice = Voice {
         model,
         mel,
+        start: Default::default(),
         schedules: Default::default(),
         provenance: Default::default(),
         weights,

@@ -11,6 +11,7 @@ use vocoder::prior::PriorConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
+use vocoder::start::Start;
 use vocoder::voice::Voice;
 
 /// An untrained voice of few channels: what matters here is what its rendering depends on.
@@ -24,7 +25,14 @@ fn voice(prior: PriorConfig, padding: Padding) -> Voice {
     (model.mel_shift, model.mel_scale) = (6.0, 0.3);
     (model.prior, model.padding) = (prior, padding);
     let weights = initial_weights(&model, 3).unwrap();
-    Voice { model, mel, schedules: Default::default(), provenance: Default::default(), weights }
+    Voice {
+        model,
+        mel,
+        start: Default::default(),
+        schedules: Default::default(),
+        provenance: Default::default(),
+        weights,
+    }
 }
 
 fn mel(frames: usize) -> Mel {
@@ -40,6 +48,7 @@ fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
         schedule: Schedule::log_snr(steps, 0.08, 0.999).unwrap(),
         sampler: sampler.parse::<SamplerKind>().unwrap(),
         clip: Clip::Signal(1.0),
+        start: Start::Noise,
         seed: 7,
         chunk_frames,
     }
@@ -52,7 +61,7 @@ fn render(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
 const PRIORS: [PriorConfig; 3] = [
     PriorConfig::Standard,
     PriorConfig::Energy { floor: 1e-3 },
-    PriorConfig::Spectral { floor: 1e-3, order: 16 },
+    PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0 },
 ];
 
 proptest! {

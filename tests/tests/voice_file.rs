@@ -11,7 +11,7 @@ use vocoder::voice::{Precision, Provenance, Voice};
 fn voice() -> Voice {
     let mel = MelConfig::default();
     let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
-    model.prior = PriorConfig::Spectral { floor: 1e-3, order: 24 };
+    model.prior = PriorConfig::Spectral { floor: 1e-3, order: 24, smear_hz: 50.0 };
     let weights = initial_weights(&model, 1).unwrap();
     let provenance = Provenance {
         description: "a test".into(),
@@ -22,7 +22,7 @@ fn voice() -> Voice {
         training: "seed = 1\n".into(),
     };
     let schedules = [(1, vec![0.05]), (3, vec![0.05, 0.5, 0.99])].into();
-    Voice { model, mel, schedules, provenance, weights }
+    Voice { model, mel, start: Default::default(), schedules, provenance, weights }
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -87,7 +87,7 @@ fn what_it_is_not_is_said() {
     let bytes = voice().to_bytes(Precision::Half).unwrap();
     assert!(error(b"RIFF\0\0\0\0WAVEfmt ").contains("expected a voice file"));
     assert!(error(&edited(&bytes, "vocoder voice", "vocoder noise")).contains("vocoder noise"));
-    let newer = error(&edited(&bytes, "\"version\":\"1\"", "\"version\":\"9\""));
+    let newer = error(&edited(&bytes, "\"version\":\"2\"", "\"version\":\"9\""));
     assert!(newer.contains("version 9") && newer.contains("newer"), "{newer}");
     let hop = error(&edited(&bytes, "\\\"hop\\\":300", "\\\"hop\\\":256"));
     assert!(hop.contains("hop of 256"), "{hop}");

@@ -162,7 +162,7 @@ impl TrainConfig {
         if name != "paper-base" {
             // Our own networks: inputs of unit size, and levels told and drawn in log-SNR.
             config.model.level = LevelEncoding::LogSnr { scale: 32.0 };
-            config.model.prior = PriorConfig::Spectral { floor: 3e-4, order: 24 };
+            config.model.prior = PriorConfig::Spectral { floor: 3e-4, order: 128, smear_hz: 12.0 };
             (config.model.mel_shift, config.model.mel_scale) = (6.0, 1.0 / 3.0);
             config.levels = LevelDraw::LogSnr { min: -3.0, max: 4.5 };
             config.batch = 32;

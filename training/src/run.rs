@@ -233,6 +233,7 @@ fn save(run: &Run, optimiser: &Optimiser, progress: &Progress) -> Result<()> {
     let voice = Voice {
         model: config.model.clone(),
         mel: config.mel.clone(),
+        start: Default::default(),
         schedules: Default::default(),
         provenance: Provenance {
             steps: progress.origin.steps + progress.step,

@@ -178,6 +178,7 @@ impl<'a> Learner<'a> {
             schedule: schedule.clone(),
             sampler: self.sampler,
             clip: Clipping::Signal(1.0),
+            start: self.voice.start,
             seed: 0,
             chunk_frames: 1000,
         };

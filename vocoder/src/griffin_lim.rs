@@ -39,6 +39,18 @@ impl GriffinLim {
     /// # Errors
     /// The momentum is out of range, or the mel has no frame or an invalid config.
     pub fn render(&self, mel: &Mel) -> Result<Vec<f32>> {
+        self.render_from(mel, 0)
+    }
+
+    /// As [`GriffinLim::render`], of a piece of a clip that begins at the clip's frame `first`.
+    ///
+    /// Equal, bit for bit, to the same part of the whole clip's sound from [`GriffinLim::reach`]
+    /// frames inside the piece on: phases start from noise indexed by frame, and each round looks
+    /// one window further.
+    ///
+    /// # Errors
+    /// As [`GriffinLim::render`].
+    pub fn render_from(&self, mel: &Mel, first: usize) -> Result<Vec<f32>> {
         if !(0.0..1.0).contains(&self.momentum) {
             let what = "Griffin-Lim momentum";
             return Err(Error::mismatch(what, "0 to below 1", self.momentum));
@@ -47,7 +59,19 @@ impl GriffinLim {
             return Err(Error::mismatch("mel", "at least one frame", "none"));
         }
         mel.config.validate()?;
-        Ok(Search::new(self, mel).run(self.iterations, &mel.config, mel.frames * mel.config.hop))
+        Ok(Search::new(self, mel, first).run(
+            self.iterations,
+            &mel.config,
+            mel.frames * mel.config.hop,
+        ))
+    }
+}
+
+impl GriffinLim {
+    /// Frames beside a sample's own, on either side, that its value depends on after `iterations`
+    /// rounds: in each, and in the last synthesis, those whose windows overlap.
+    pub fn reach(iterations: usize, mel: &MelConfig) -> usize {
+        (iterations + 1) * mel.window.div_ceil(mel.hop)
     }
 }
 
@@ -67,7 +91,7 @@ struct Search {
 }
 
 impl Search {
-    fn new(settings: &GriffinLim, mel: &Mel) -> Self {
+    fn new(settings: &GriffinLim, mel: &Mel, first: usize) -> Self {
         let config = &mel.config;
         let stft = Stft::new(config.n_fft, config.hop, config.window);
         let (frames, bins) = (mel.frames, stft.bins());
@@ -79,7 +103,7 @@ impl Search {
         for frame in 0..frames {
             let range = frame * bins..(frame + 1) * bins;
             inverse.spread(mel.frame(frame), &mut magnitudes[range.clone()]);
-            noise.fill(frame as u64, 0, &mut parts);
+            noise.fill((first + frame) as u64, 0, &mut parts);
             for (phase, part) in phases[range].iter_mut().zip(parts.chunks_exact(2)) {
                 *phase = unit(Complex32::new(part[0], part[1]));
             }

@@ -20,6 +20,7 @@ pub mod prior;
 pub mod render;
 pub mod sampler;
 pub mod schedule;
+pub mod start;
 pub mod voice;
 
 mod kernel;

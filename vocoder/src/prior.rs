@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mel::{Mel, MelConfig, MelPadding, Power, filter_bank, hann};
 use crate::{Error, Result};
-use spectral::Envelope;
+use spectral::{Envelope, Sections};
 
 /// What the chain starts from, as a voice file says it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,8 +53,12 @@ pub enum PriorConfig {
     Spectral {
         /// The least deviation of the whole signal; 1e-3 is -60 dB of full scale.
         floor: f32,
-        /// Poles of the envelope: 1 to 64, two for each formant and some for the tilt.
+        /// Poles of the envelope: 1 to 256. 24 follow the formants; 100 and more also the harmonics
+        /// that the mel resolves.
         order: usize,
+        /// Width in Hz by which the envelope is smeared: 50 blurs single harmonics, 10 keeps them.
+        #[serde(default = "default_smear_hz")]
+        smear_hz: f32,
     },
 }
 
@@ -69,14 +73,17 @@ impl PriorConfig {
                 "prior floor",
                 format!("expected above 0 and at most 1, got {floor}"),
             )),
-            Self::Spectral { floor, order }
-                if !(*floor > 0.0 && *floor <= 1.0 && (1..=MAX_ORDER).contains(order)) =>
+            Self::Spectral { floor, order, smear_hz }
+                if !(*floor > 0.0
+                    && *floor <= 1.0
+                    && (1..=MAX_ORDER).contains(order)
+                    && (1.0..=1000.0).contains(smear_hz)) =>
             {
                 Err(Error::config(
                     "spectral prior",
                     format!(
-                        "expected a floor above 0 and at most 1 and an order of 1 to {MAX_ORDER}, \
-                         got {floor} and {order}"
+                        "expected a floor above 0 and at most 1, an order of 1 to {MAX_ORDER} and a \
+                         smear of 1 to 1000 Hz, got {floor}, {order} and {smear_hz}"
                     ),
                 ))
             }
@@ -85,8 +92,14 @@ impl PriorConfig {
     }
 }
 
-/// Most poles of a spectral prior.
-const MAX_ORDER: usize = 64;
+/// Most poles of a spectral prior: no more than the samples of the shortest hop in use, so that one
+/// frame of lead-in fills the filter's memory.
+const MAX_ORDER: usize = 256;
+
+/// The smear of voices that don't name one.
+fn default_smear_hz() -> f32 {
+    50.0
+}
 
 /// What a spectral prior's filter remembers between pieces of a clip. New for each clip.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +129,9 @@ impl Prior {
         config.validate()?;
         mel.validate()?;
         let envelope = match config {
-            PriorConfig::Spectral { floor, order } => Some(Envelope::new(mel, order, floor)),
+            PriorConfig::Spectral { floor, order, smear_hz } => {
+                Some(Envelope::new(mel, order, smear_hz, floor))
+            }
             _ => None,
         };
         Ok(Self { config, power_per_band: power_per_band(mel), mel: mel.clone(), envelope })
@@ -141,8 +156,8 @@ impl Prior {
         memory: &mut Memory,
         signal: &mut [f32],
     ) -> Result<()> {
-        self.shape(mel, frames, memory, signal, |x, s, reflections, memory| {
-            spectral::analyse(x / s, reflections, memory)
+        self.shape(mel, frames, memory, signal, |x, s, sections, memory| {
+            spectral::analyse(x / s, sections, memory)
         })
     }
 
@@ -157,8 +172,8 @@ impl Prior {
         memory: &mut Memory,
         signal: &mut [f32],
     ) -> Result<()> {
-        self.shape(mel, frames, memory, signal, |u, s, reflections, memory| {
-            spectral::synthesise(u, reflections, memory) * s
+        self.shape(mel, frames, memory, signal, |u, s, sections, memory| {
+            spectral::synthesise(u, sections, memory) * s
         })
     }
 
@@ -168,7 +183,7 @@ impl Prior {
         frames: Range<usize>,
         memory: &mut Memory,
         signal: &mut [f32],
-        one: impl Fn(f32, f32, &[f32], &mut [f32]) -> f32,
+        one: impl Fn(f32, f32, &Sections, &mut [f32]) -> f32,
     ) -> Result<()> {
         let deviation = self.deviation(mel, frames.clone())?;
         if signal.len() != deviation.len() {
@@ -184,15 +199,13 @@ impl Prior {
         let end = (frames.end + Self::NEIGHBOURS).min(mel.frames);
         let at_centres: Vec<Vec<f32>> =
             (first..end).map(|f| self.frame_shape(mel.frame(f)).1).collect();
-        let mut reflections = vec![0f32; order];
+        let mut sections = Sections::new(order);
         let hop = self.mel.hop;
         for (index, (value, s)) in signal.iter_mut().zip(&deviation).enumerate() {
             let (left, right, part) = self.between(frames.start + index / hop, index % hop);
             let centre = |frame: usize| &at_centres[frame.clamp(first, end - 1) - first];
-            for ((k, a), b) in reflections.iter_mut().zip(centre(left)).zip(centre(right)) {
-                *k = a + (b - a) * part;
-            }
-            *value = one(*value, *s, &reflections, &mut memory.0);
+            sections.set_between(centre(left), centre(right), part);
+            *value = one(*value, *s, &sections, &mut memory.0);
         }
         Ok(())
     }
@@ -432,8 +445,10 @@ mod tests {
     /// The whole way of a spectral prior: from a signal to u and back, in pieces, and u is white.
     #[test]
     fn a_spectral_prior_whitens_and_colours_without_loss() {
-        for config in configs() {
-            let prior = PriorConfig::Spectral { floor: 1e-3, order: 24 };
+        for (config, (order, smear_hz)) in
+            configs().into_iter().flat_map(|c| [(c.clone(), (24, 50.0)), (c, (128, 12.0))])
+        {
+            let prior = PriorConfig::Spectral { floor: 1e-3, order, smear_hz };
             let prior = Prior::new(prior, &config).unwrap();
             let frames = 40;
             let mut signal: Vec<f32> = tone(&config, frames * config.hop);
@@ -472,8 +487,8 @@ mod tests {
             // A piece that starts elsewhere is right once the filter is filled.
             let mut piece = signal[cut..].to_vec();
             prior.whiten(&mel, 13..frames, &mut Memory::default(), &mut piece).unwrap();
-            let whole = &white[cut + 24..];
-            assert!(piece[24..].iter().zip(whole).all(|(a, b)| (a - b).abs() < 1e-3));
+            let whole = &white[cut + order..];
+            assert!(piece[order..].iter().zip(whole).all(|(a, b)| (a - b).abs() < 1e-3));
         }
     }
 
@@ -494,8 +509,10 @@ mod tests {
         for floor in [0.0, -1.0, 1.5, f32::NAN] {
             assert!(Prior::new(PriorConfig::Energy { floor }, &config).is_err());
         }
-        for (floor, order) in [(0.0, 24), (1e-3, 0), (1e-3, 65)] {
-            assert!(Prior::new(PriorConfig::Spectral { floor, order }, &config).is_err());
+        for (floor, order, smear_hz) in
+            [(0.0, 24, 50.0), (1e-3, 0, 50.0), (1e-3, 257, 50.0), (1e-3, 24, f32::NAN)]
+        {
+            assert!(Prior::new(PriorConfig::Spectral { floor, order, smear_hz }, &config).is_err());
         }
         let prior = Prior::new(ENERGY, &config).unwrap();
         assert!(prior.deviation(&some_mel(&other, 2), 0..1).is_err());

@@ -11,6 +11,7 @@ use crate::noise::{self, Noise};
 use crate::prior::{Memory, Prior};
 use crate::sampler::{Clip, Sampler, SamplerKind};
 use crate::schedule::Schedule;
+use crate::start::Start;
 use crate::voice::Voice;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -29,6 +30,8 @@ pub struct Settings {
     /// What is done to predictions of the clean signal beyond a limit. With a spectral prior the limit
     /// is one of the whitened signal: 30 times its deviation, whatever the clip's own.
     pub clip: Clip,
+    /// Where the chain starts.
+    pub start: Start,
     /// Selects the noise.
     pub seed: u64,
     /// Frames of output that are rendered at a time.
@@ -131,14 +134,18 @@ impl Renderer {
         self.kept_from + self.kept.len() / self.mel.n_mels
     }
 
-    /// Frames that a chunk needs before it: the network's reach for each step, and the neighbour
-    /// from which the prior interpolates.
+    /// Frames that a chunk needs before it: the network's reach for each step, and the margin.
     fn frames_past(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_past + Prior::NEIGHBOURS
+        self.settings.schedule.steps() * self.reach.frames_past + self.margin()
+    }
+
+    /// Frames beside the first step's window that prior and start look at.
+    fn margin(&self) -> usize {
+        Prior::NEIGHBOURS + self.settings.start.reach(&self.mel)
     }
 
     fn frames_ahead(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_ahead + Prior::NEIGHBOURS
+        self.settings.schedule.steps() * self.reach.frames_ahead + self.margin()
     }
 
     /// Renders the next `frames` frames. `ended` says that no frame will follow those received.
@@ -166,6 +173,14 @@ impl Renderer {
         let noise = Noise::new(self.settings.seed);
         let mut signal = vec![0f32; (end - start) * hop];
         noise.fill(noise::START, (start * hop) as u64, &mut signal);
+        self.settings.start.apply(
+            &self.prior,
+            &context,
+            self.kept_from,
+            local(start)..local(end),
+            (self.settings.schedule.levels()[0], self.settings.seed),
+            &mut signal,
+        )?;
         let mut sampler =
             Sampler::new(self.settings.sampler, &self.settings.schedule, self.settings.clip);
         sampler.set_deviation(&match self.settings.clip {

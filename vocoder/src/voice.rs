@@ -9,7 +9,8 @@ pub mod lmnt;
 use crate::config::ModelConfig;
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
-use crate::schedule::Schedule;
+use crate::schedule::{LAST_LEVEL, Schedule};
+use crate::start::Start;
 use crate::{Error, Result, output_file};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// The version of the file's layout that this library writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the metadata says the file is.
 const FORMAT: &str = "vocoder voice";
@@ -36,7 +37,10 @@ pub struct Voice {
     pub model: ModelConfig,
     /// The mel that the network was trained on.
     pub mel: MelConfig,
-    /// Noise levels by number of steps, noisiest first. Rendering prefers them to named schedules.
+    /// Where the chain starts.
+    pub start: Start,
+    /// Noise levels by number of steps, noisiest first, for that start. Rendering prefers them to
+    /// named schedules.
     pub schedules: BTreeMap<usize, Vec<f64>>,
     /// Where the voice comes from.
     pub provenance: Provenance,
@@ -128,6 +132,8 @@ impl Voice {
         let voice = Voice {
             model: field(&metadata, "model")?,
             mel: field(&metadata, "mel")?,
+            // Version 1 knew one start.
+            start: if version < 2 { Start::Noise } else { field(&metadata, "start")? },
             schedules: field(&metadata, "schedules")?,
             provenance: field(&metadata, "provenance")?,
             weights,
@@ -146,6 +152,7 @@ impl Voice {
         if self.model.n_mels != self.mel.n_mels {
             return Err(Error::mismatch("model.n_mels", self.mel.n_mels, self.model.n_mels));
         }
+        self.start.validate()?;
         for (steps, levels) in &self.schedules {
             let schedule = Schedule::explicit(levels.clone())?;
             if schedule.steps() != *steps {
@@ -168,14 +175,18 @@ impl Voice {
         Network::new(&self.model, &weights)
     }
 
-    /// The voice's schedule for `steps` steps: its own where it has one, else log-SNR spaced.
+    /// The voice's schedule for `steps` steps: its own where it has one, else log-SNR spaced from its
+    /// start's level.
     ///
     /// # Errors
     /// A number of steps outside what a schedule can have.
     pub fn schedule(&self, steps: usize) -> Result<Schedule> {
         match self.schedules.get(&steps) {
             Some(levels) => Schedule::explicit(levels.clone()),
-            None => Schedule::named("log-snr", steps),
+            None => match self.start {
+                Start::Noise => Schedule::named("log-snr", steps),
+                Start::GriffinLim { level, .. } => Schedule::log_snr(steps, level, LAST_LEVEL),
+            },
         }
     }
 
@@ -214,6 +225,7 @@ impl Voice {
             ("version".to_string(), VERSION.to_string()),
             ("model".to_string(), json(serde_json::to_string(&self.model))?),
             ("mel".to_string(), json(serde_json::to_string(&self.mel))?),
+            ("start".to_string(), json(serde_json::to_string(&self.start))?),
             ("schedules".to_string(), json(serde_json::to_string(&self.schedules))?),
             ("provenance".to_string(), json(serde_json::to_string(&self.provenance))?),
         ]);
@@ -240,7 +252,7 @@ impl Voice {
                 hash.update(value.to_le_bytes());
             }
         }
-        let configs = serde_json::to_vec(&(&self.model, &self.mel, &self.schedules));
+        let configs = serde_json::to_vec(&(&self.model, &self.mel, &self.start, &self.schedules));
         hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

@@ -5,11 +5,7 @@ use std::f64::consts::TAU;
 use crate::mel::{MelConfig, filter_bank};
 
 /// Points of the power spectrum from 0 Hz to half the sample rate: finer than any envelope.
-const POINTS: usize = 512;
-
-/// Width in Hz by which the envelope is smeared (a Gaussian lag window), so that single harmonics
-/// do not become poles.
-const SMEAR_HZ: f64 = 50.0;
+const POINTS: usize = 1024;
 
 /// White noise added to the envelope, relative to its power: -50 dB bounds the filter's gain.
 const WHITE: f64 = 1e-5;
@@ -29,8 +25,9 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Plans for mels of `config`, filters of `order` poles, and no deviation below `floor`.
-    pub fn new(config: &MelConfig, order: usize, floor: f32) -> Self {
+    /// Plans for mels of `config`, filters of `order` poles of an envelope smeared by `smear_hz` (a
+    /// Gaussian lag window), and no deviation below `floor`.
+    pub fn new(config: &MelConfig, order: usize, smear_hz: f32, floor: f32) -> Self {
         let bins = config.n_fft / 2 + 1;
         let bank = filter_bank(config);
         let rate = f64::from(config.sample_rate);
@@ -62,7 +59,7 @@ impl Envelope {
             .collect();
         let cosines = (0..=order)
             .flat_map(|lag| {
-                let smear = (-0.5 * (TAU * SMEAR_HZ * lag as f64 / rate).powi(2)).exp();
+                let smear = (-0.5 * (TAU * f64::from(smear_hz) * lag as f64 / rate).powi(2)).exp();
                 let angle = TAU / 2.0 * lag as f64 / POINTS as f64;
                 (0..POINTS).map(move |point| smear * (angle * (point as f64 + 0.5)).cos())
             })
@@ -116,14 +113,40 @@ fn levinson(correlation: &[f64], order: usize) -> Vec<f32> {
 /// Keeps the rotations of the lattice invertible in single precision.
 const MAX_REFLECTION: f32 = 0.9999;
 
+/// The rotations of a normalised lattice, one a reflection coefficient.
+#[derive(Debug)]
+pub(super) struct Sections {
+    /// The reflection coefficients k.
+    sines: Vec<f32>,
+    /// sqrt(1 - k^2).
+    cosines: Vec<f32>,
+}
+
+impl Sections {
+    /// `order` sections that pass everything.
+    pub fn new(order: usize) -> Self {
+        Sections { sines: vec![0.0; order], cosines: vec![1.0; order] }
+    }
+
+    /// Sets the coefficients to those `part` of the way from `left` to `right`.
+    pub fn set_between(&mut self, left: &[f32], right: &[f32], part: f32) {
+        for ((k, a), b) in self.sines.iter_mut().zip(left).zip(right) {
+            *k = a + (b - a) * part;
+        }
+        for (c, k) in self.cosines.iter_mut().zip(&self.sines) {
+            *c = (1.0 - k * k).sqrt();
+        }
+    }
+}
+
 /// One sample through the normalised lattice of A(z) (Gray & Markel 1975): the signal becomes
 /// white, at the same deviation. `memory` holds the backward signals of the sample before, one a
 /// reflection coefficient.
-pub(super) fn analyse(sample: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
+pub(super) fn analyse(sample: f32, sections: &Sections, memory: &mut [f32]) -> f32 {
     let (mut forward, mut backward) = (sample, sample);
-    for (k, delayed) in reflections.iter().zip(memory) {
+    let Sections { sines, cosines } = sections;
+    for ((k, c), delayed) in sines.iter().zip(cosines).zip(memory) {
         let before = std::mem::replace(delayed, backward);
-        let c = (1.0 - k * k).sqrt();
         forward = (forward + k * before) / c;
         backward = c * before + k * forward;
     }
@@ -136,11 +159,10 @@ pub(super) fn analyse(sample: f32, reflections: &[f32], memory: &mut [f32]) -> f
 /// Each section is a rotation, so that the filter never holds more energy than came in: it is stable
 /// for any coefficients, which a direct form or a lattice that is not normalised is not once they
 /// move.
-pub(super) fn synthesise(sample: f32, reflections: &[f32], memory: &mut [f32]) -> f32 {
+pub(super) fn synthesise(sample: f32, sections: &Sections, memory: &mut [f32]) -> f32 {
     let mut forward = sample;
-    for i in (0..reflections.len()).rev() {
-        let (k, before) = (reflections[i], memory[i]);
-        let c = (1.0 - k * k).sqrt();
+    for i in (0..memory.len()).rev() {
+        let (k, c, before) = (sections.sines[i], sections.cosines[i], memory[i]);
         if i + 1 < memory.len() {
             memory[i + 1] = c * before + k * forward;
         }
@@ -174,8 +196,16 @@ mod tests {
         for n in 0..signal.len() {
             let at = |lag: usize| if n >= lag { signal[n - lag] } else { 0.0 };
             let expected = (signal[n] - 0.6 * at(1) + 0.2 * at(2)) / gain;
-            assert!((analyse(signal[n], &[-0.5, 0.2], &mut memory) - expected).abs() < 1e-5);
+            assert!(
+                (analyse(signal[n], &sections(&[-0.5, 0.2]), &mut memory) - expected).abs() < 1e-5
+            );
         }
+    }
+
+    fn sections(reflections: &[f32]) -> Sections {
+        let mut sections = Sections::new(reflections.len());
+        sections.set_between(reflections, reflections, 0.0);
+        sections
     }
 
     /// Coefficients that swing from one end to the other within a few samples.
@@ -189,7 +219,7 @@ mod tests {
         Noise::new(5).fill(0, 0, &mut signal);
         let (mut forth, mut back) = ([0.0; 8], [0.0; 8]);
         for (n, &sample) in signal.iter().enumerate() {
-            let reflections = wild(n / 40).map(|k| 0.9 * k);
+            let reflections = sections(&wild(n / 40).map(|k| 0.9 * k));
             let white = analyse(sample, &reflections, &mut forth);
             let again = synthesise(white, &reflections, &mut back);
             assert!((again - sample).abs() < 1e-3, "{n}: {again} {sample}");
@@ -204,7 +234,7 @@ mod tests {
         let (mut into, mut out) = (0f64, 0f64);
         for (n, &sample) in signal.iter().enumerate() {
             into += f64::from(sample).powi(2);
-            let value = f64::from(synthesise(sample, &wild(n), &mut memory));
+            let value = f64::from(synthesise(sample, &sections(&wild(n)), &mut memory));
             out = out.max(value * value);
             assert!(value * value <= into * 1.001, "{n}");
         }
