@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use vocoder::audio::{WavFormat, WavWriter};
+use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Renderer, Settings};
@@ -71,6 +72,10 @@ pub struct How {
     /// auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto")]
     pub device: Choice,
+    /// Precision of products on the CPU: f32; bf16, faster where the processor has it; auto takes what
+    /// is faster
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub precision: Precision,
     /// Threads that compute [default: one a core]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
@@ -169,12 +174,14 @@ impl Machine {
             start,
             seed: how.seed,
             chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
+            precision: how.precision,
         };
-        let figures = json!({
+        let mut figures = json!({
             "voice": how.voice, "steps": steps, "sampler": sampler.to_string(), "seed": how.seed,
             "device": chosen.to_string(),
         });
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
+        figures["precision"] = renderer.precision().to_string().into();
         Ok(Self {
             mel: voice.mel,
             kind: Kind::Network { renderer, steps },

@@ -4,6 +4,7 @@
 use candle_core::Device;
 use proptest::prelude::*;
 use vocoder::config::{LevelEncoding, ModelConfig, Padding};
+use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::initial_weights;
 use vocoder::noise::Noise;
@@ -51,6 +52,7 @@ fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
         start: Start::Noise,
         seed: 7,
         chunk_frames,
+        precision: Precision::F32,
     }
 }
 

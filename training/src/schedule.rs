@@ -13,6 +13,7 @@ use crate::corpus::Clip;
 use crate::objective::difference;
 use candle_core::Device;
 use std::sync::Arc;
+use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelExtractor};
 use vocoder::metrics;
 use vocoder::render::{Renderer, Settings};
@@ -181,6 +182,7 @@ impl<'a> Learner<'a> {
             start: self.voice.start,
             seed: 0,
             chunk_frames: 1000,
+            precision: Precision::Auto,
         };
         let mut renderer = Renderer::new(self.voice, &self.device, settings)?;
         let mut total = 0.0;

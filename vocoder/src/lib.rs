@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod griffin_lim;
 pub mod mel;

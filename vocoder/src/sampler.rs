@@ -50,6 +50,23 @@ pub struct Sampler {
     looks_back: bool,
 }
 
+/// Rows that [`Sampler::move_rows`] moves to the next level, a sample each. Slices that a rule has no
+/// use for may be empty.
+pub(crate) struct Rows<'a> {
+    /// At the step's level.
+    pub x: &'a [f32],
+    /// The network's prediction.
+    pub eps_hat: &'a [f32],
+    /// Unit noise.
+    pub fresh: &'a [f32],
+    /// As [`Sampler::set_deviation`]'s.
+    pub deviation: &'a [f32],
+    /// The clean signal that the step before predicted.
+    pub before: &'a [f32],
+    /// Receives the clean signal that is predicted now.
+    pub clean: &'a mut [f32],
+}
+
 impl Sampler {
     /// The rule `kind` on the levels of `schedule`.
     pub fn new(kind: SamplerKind, schedule: &Schedule, clip: Clip) -> Self {
@@ -78,6 +95,35 @@ impl Sampler {
     pub fn set_deviation(&mut self, deviation: &[f32]) {
         self.deviation.clear();
         self.deviation.extend_from_slice(deviation);
+    }
+
+    /// Whether a step uses the clean signal that the step before predicted.
+    pub(crate) fn looks_back(&self) -> bool {
+        self.looks_back
+    }
+
+    /// As [`Sampler::advance`], for rows whose state the caller keeps: from `rows.x` into `out`.
+    pub(crate) fn move_rows(&self, step: usize, rows: Rows<'_>, out: &mut [f32]) {
+        let Some(c) = self.steps.get(step).copied() else { return };
+        let Rows { x, eps_hat, fresh, deviation, before, clean } = rows;
+        for (i, out) in out.iter_mut().enumerate() {
+            let limit = match self.clip {
+                Clip::None => f32::INFINITY,
+                Clip::Signal(limit) => limit / deviation.get(i).copied().unwrap_or(1.0),
+            };
+            let x0 = (c.clean_from_x * x[i] + c.clean_from_eps * eps_hat[i]).max(-limit).min(limit);
+            let mut moved = c.x * x[i] + c.clean * x0;
+            if let Some(before) = before.get(i) {
+                moved += c.previous * before;
+            }
+            if let Some(clean) = clean.get_mut(i) {
+                *clean = x0;
+            }
+            if let Some(fresh) = fresh.get(i) {
+                moved += c.noise * fresh;
+            }
+            *out = moved;
+        }
     }
 
     /// Takes `left` samples from the front and `right` from the end of the window's state, for a
