@@ -2,6 +2,7 @@
 //! status 0 done, 1 the work failed, 2 wrong usage, 130 interrupted.
 
 mod batch;
+mod bench;
 mod demo;
 mod device;
 mod devices;
@@ -48,6 +49,7 @@ enum Verb {
     Train(train::TrainArgs),
     Schedule(schedule::ScheduleArgs),
     Eval(eval::EvalArgs),
+    Bench(bench::BenchArgs),
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
 }
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Train(args) => train::run(args, cli.quiet),
         Verb::Schedule(args) => schedule::run(args, cli.quiet),
         Verb::Eval(args) => eval::run(args, cli.quiet),
+        Verb::Bench(args) => bench::run(args, cli.quiet),
         Verb::Demo(args) => demo::run(args, cli.quiet),
         Verb::Devices(args) => devices::run(args),
     });

@@ -30,6 +30,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::ModelConfig;
+use crate::kernel::panel;
 use crate::network::Weights;
 use crate::sampler::Sampler;
 use crate::schedule::Schedule;
@@ -151,6 +152,18 @@ impl Engine {
     /// Bytes of weights and of rows that are kept.
     pub fn bytes(&mut self) -> usize {
         self.steps.bytes()
+    }
+}
+
+/// Operations a second, in units of 1e9, that one thread reaches in the kernels' innermost loop on data
+/// in the first-level cache: what [`Precision`] can give on this machine.
+pub fn peak_gflops(precision: Precision, isa: Isa) -> f64 {
+    match precision {
+        Precision::F32 => panel::peak_gflops::<f32>(isa),
+        Precision::Bf16 => panel::peak_gflops::<half::bf16>(isa),
+        Precision::Auto => {
+            peak_gflops(if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 }, isa)
+        }
     }
 }
 

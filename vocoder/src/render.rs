@@ -115,6 +115,14 @@ impl Renderer {
         }
     }
 
+    /// Bytes of the weights and rows that the engine keeps; 0 without it.
+    pub fn bytes(&mut self) -> usize {
+        match &mut self.path {
+            Path::Flow(flow) => flow.bytes(),
+            Path::Windows(_) => 0,
+        }
+    }
+
     /// Renders a whole mel: `frames * hop` samples.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::conv::Scratched;
 use super::line::Line;
 use super::net::Net;
-use super::pass::{MelPart, Pass};
+use super::pass::{Buffers, MelPart, Pass};
 use super::{Isa, Piece};
 use crate::noise::{self, Noise};
 use crate::sampler::{Rows, Sampler};
@@ -30,6 +30,7 @@ pub(super) struct Cascade<T> {
     frames: usize,
     last_frame: Vec<f32>,
     passes: Vec<Pass>,
+    buffers: Buffers,
     /// Per step, the clean signal that it predicted; empty for samplers that don't look back.
     clean: Vec<Line>,
     deviation: Line,
@@ -47,6 +48,7 @@ impl<T: Scratched> Cascade<T> {
             frames: 0,
             last_frame: Vec::new(),
             passes: (0..steps).map(|_| Pass::new(&net)).collect(),
+            buffers: Buffers::default(),
             clean: (0..if sampler.looks_back() { steps } else { 0 })
                 .map(|_| Line::new(1))
                 .collect(),
@@ -139,9 +141,10 @@ impl<T: Scratched> Steps for Cascade<T> {
         self.mel.run(&self.net, self.isa, ended);
         for step in 0..self.passes.len() {
             let pass = &mut self.passes[step];
+            pass.unpack(&mut self.buffers);
             pass.run(&self.net, self.isa, &self.levels[step], &mut self.mel, ended);
             self.move_rows(step);
-            self.passes[step].trim();
+            self.passes[step].pack(&mut self.buffers);
             if !observe() {
                 return Err(Error::Stopped);
             }
@@ -164,6 +167,6 @@ impl<T: Scratched> Steps for Cascade<T> {
 
     fn bytes(&mut self) -> usize {
         let passes: usize = self.passes.iter_mut().map(Pass::bytes).sum();
-        self.net.bytes() + self.mel.bytes() + passes
+        self.net.bytes() + self.mel.bytes() + self.buffers.bytes() + passes
     }
 }

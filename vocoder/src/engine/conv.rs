@@ -55,7 +55,9 @@ impl<'a> Input<'a> {
     /// Row `t`, or zeros outside the signal.
     #[inline(always)]
     fn row(&self, t: isize) -> &'a [f32] {
-        let at = t.div_euclid(self.repeat as isize) * self.keep as isize - self.first as isize;
+        // Division costs as much as a narrow row does.
+        let seen = if self.repeat == 1 { t } else { t.div_euclid(self.repeat as isize) };
+        let at = seen * self.keep as isize - self.first as isize;
         let range = at.max(0) as usize * self.channels;
         if t < 0 || at < 0 || range + self.channels > self.data.len() {
             return &ZEROS[..self.channels];
@@ -363,7 +365,7 @@ impl<T: Scratched> Task<'_, T> {
             for row in 0..rows {
                 let mut values = [0f32; WIDTH];
                 values.copy_from_slice(&self.scratch.sums[row * WIDTH..][..WIDTH]);
-                self.finish::<WIDTH>(row, column, &mut values);
+                self.finish(row, column, &mut values);
             }
             return;
         }
@@ -378,7 +380,7 @@ impl<T: Scratched> Task<'_, T> {
                     let mut values = [0f32; WIDTH];
                     let products = &self.scratch.sums[at * WIDTH..];
                     winograd::output(tile, which, products, stride, &mut values);
-                    self.finish::<WIDTH>(row, column, &mut values);
+                    self.finish(row, column, &mut values);
                 }
                 at += 1;
             }
@@ -388,15 +390,30 @@ impl<T: Scratched> Task<'_, T> {
     /// From the sums of a row's columns to what is stored.
     #[inline(always)]
     fn finish<const WIDTH: usize>(&mut self, row: usize, column: usize, values: &mut [f32; WIDTH]) {
+        // A count that the compiler knows makes straight code of the loops.
+        match self.conv.co - column {
+            live if live < WIDTH => self.finish_columns(row, column, live, values),
+            _ => self.finish_columns(row, column, WIDTH, values),
+        }
+    }
+
+    #[inline(always)]
+    fn finish_columns<const WIDTH: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+        live: usize,
+        values: &mut [f32; WIDTH],
+    ) {
         let co = self.conv.co;
-        let live = WIDTH.min(co - column);
         let place = row * co + column;
         for (v, b) in values.iter_mut().zip(&self.conv.bias[column..][..WIDTH]) {
             *v += b;
         }
         let Epilogue { residual, film, leaky: activate, plus } = self.epilogue;
         if let Some((residual, repeat, phase)) = residual {
-            let from = &residual[(self.at + row + phase) / repeat * co + column..][..live];
+            let repetition = (self.at + row + phase) as u32 / repeat as u32;
+            let from = &residual[repetition as usize * co + column..][..live];
             values.iter_mut().zip(from).for_each(|(v, r)| *v += r);
         }
         if !self.raw.is_empty() {

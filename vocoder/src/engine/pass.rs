@@ -123,15 +123,15 @@ impl Pass {
         }
     }
 
-    fn lines(&mut self) -> impl Iterator<Item = &mut Line> {
+    /// All lines but the two that other steps touch.
+    fn inner_lines(&mut self) -> impl Iterator<Item = &mut Line> {
         let up = self.up.iter_mut().flat_map(|up| {
             let UpPass { input, first, half, second, third, out } = up;
             let input = input.iter_mut().flat_map(UpInput::lines);
             input.chain([first, half, second, third, out])
         });
-        [&mut self.signal, &mut self.noise]
-            .into_iter()
-            .chain(&mut self.wave)
+        self.wave
+            .iter_mut()
             .chain(self.down.iter_mut().flatten())
             .chain(self.film.iter_mut().flatten())
             .chain(up)
@@ -205,17 +205,39 @@ impl Pass {
         }
     }
 
-    /// Drops what will not be read again.
-    pub fn trim(&mut self) {
-        self.lines().for_each(Line::trim);
+    /// Takes the buffers that all steps share, one after the other.
+    pub fn unpack(&mut self, buffers: &mut Buffers) {
+        let count = self.inner_lines().count();
+        buffers.0.resize_with(count, Vec::new);
+        self.inner_lines().zip(&mut buffers.0).for_each(|(line, buffer)| line.unpack(buffer));
+    }
+
+    /// Gives the buffers back, and drops what will not be read again.
+    pub fn pack(&mut self, buffers: &mut Buffers) {
+        self.inner_lines().zip(&mut buffers.0).for_each(|(line, buffer)| line.pack(buffer));
+        self.signal.trim();
+        self.noise.trim();
     }
 
     pub fn reset(&mut self) {
-        self.lines().for_each(Line::reset);
+        self.inner_lines().for_each(Line::reset);
+        self.signal.reset();
+        self.noise.reset();
     }
 
     pub fn bytes(&mut self) -> usize {
-        self.lines().map(|line| line.bytes()).sum()
+        let inner: usize = self.inner_lines().map(|line| line.bytes()).sum();
+        inner + self.signal.bytes() + self.noise.bytes()
+    }
+}
+
+/// The large buffers of a pass: one for each of its lines.
+#[derive(Default)]
+pub(super) struct Buffers(Vec<Vec<f32>>);
+
+impl Buffers {
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|buffer| buffer.capacity() * size_of::<f32>()).sum()
     }
 }
 

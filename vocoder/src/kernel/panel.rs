@@ -97,6 +97,34 @@ impl<T: Value> Panel<'_, T> {
     }
 }
 
+/// See [`crate::engine::peak_gflops`].
+pub(crate) fn peak_gflops<T: Value>(isa: Isa) -> f64 {
+    let (depth, width, count) = (96, 64, 60);
+    let rows = vec![T::round(0.5); (count + MAX_GROUP) * depth];
+    let weights = vec![T::round(0.5); depth * width];
+    let mut out = vec![0f32; (count + MAX_GROUP) * width];
+    let mut best = f64::MAX;
+    for _ in 0..200 {
+        let start = std::time::Instant::now();
+        for _ in 0..5 {
+            let panel = Panel {
+                rows: &rows,
+                row_step: depth,
+                tap_step: 0,
+                taps: 1,
+                depth,
+                weights: &weights,
+                width,
+                count,
+                out: &mut out,
+            };
+            T::compute(panel, isa);
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    (5 * 2 * depth * width * count) as f64 / best / 1e9
+}
+
 /// The obvious way, for machines without bf16 instructions and for tests.
 pub(crate) fn plain(panel: Panel<'_, bf16>) {
     let Panel { rows, row_step, tap_step, taps, depth, weights, width, count, out } = panel;
