@@ -6,7 +6,10 @@
 //! pieces equal the whole.
 
 mod flow;
+mod latency;
 mod windows;
+
+pub use latency::{Latency, latency};
 
 use crate::engine::Precision;
 use crate::mel::{Mel, MelConfig};
