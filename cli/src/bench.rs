@@ -132,7 +132,7 @@ fn find(name: &str) -> Result<Voice> {
     let Ok(model) = ModelConfig::preset(name, mel.n_mels) else { return voices::load(name) };
     let weights = initial_weights(&model, 1)?;
     let (start, provenance) = (Start::Noise, Provenance::default());
-    Ok(Voice { model, mel, start, schedules: Default::default(), provenance, weights })
+    Ok(Voice { model, mel, start, polish: 0, schedules: Default::default(), provenance, weights })
 }
 
 /// One row of the table.
@@ -170,6 +170,7 @@ impl Case<'_> {
             start: self.voice.start,
             seed: 0,
             chunk_frames: if self.block == 0 { 1000 } else { self.block },
+            polish: self.voice.polish,
             precision: self.precision,
         };
         let mut renderer = Renderer::new(self.voice, &Device::Cpu, settings)?;

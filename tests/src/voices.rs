@@ -21,6 +21,7 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
         model,
         mel,
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Default::default(),
         weights,
@@ -62,7 +63,7 @@ pub fn steady_voice(preset: &str, padding: Padding, prior: PriorConfig) -> Voice
     let last = (&weights["last.weight"] * (1.0 / f64::from(size))).unwrap();
     weights.insert("last.weight".into(), last);
     let (schedules, provenance) = Default::default();
-    Voice { model, mel, start: Start::Noise, schedules, provenance, weights }
+    Voice { model, mel, start: Start::Noise, polish: 0, schedules, provenance, weights }
 }
 
 /// `length` values of unit noise.

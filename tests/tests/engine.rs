@@ -22,6 +22,7 @@ fn settings(sampler: &str, precision: Precision, chunk_frames: usize) -> Setting
         start: Start::Noise,
         seed: 7,
         chunk_frames,
+        polish: 0,
         precision,
     }
 }

@@ -30,6 +30,7 @@ fn voice(prior: PriorConfig, padding: Padding) -> Voice {
         model,
         mel,
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Default::default(),
         weights,
@@ -52,6 +53,7 @@ fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
         start: Start::Noise,
         seed: 7,
         chunk_frames,
+        polish: 0,
         precision: Precision::F32,
     }
 }

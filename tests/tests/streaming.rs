@@ -22,6 +22,7 @@ fn settings(start: Start) -> Settings {
         start,
         seed: 7,
         chunk_frames: 1,
+        polish: 0,
         precision: Precision::F32,
     }
 }
@@ -38,13 +39,13 @@ fn stream_presets_lag_at_most_60_ms_in_all() {
     for preset in presets() {
         let (mel, start) = (MelConfig::default(), Start::Noise);
         let model = ModelConfig::preset(preset, mel.n_mels).unwrap();
-        let lag = latency(&model, &mel, &start, STEPS);
+        let lag = latency(&model, &mel, &start, STEPS, 0);
         // Half a window of 1200, and a frame of 300 ahead.
         assert_eq!((lag.mel, lag.frames, lag.samples), (600, 1, 900));
         assert!(lag.ms(&mel) <= 60.0);
         assert_eq!(
             lag,
-            latency(&model, &mel, &start, 50),
+            latency(&model, &mel, &start, 50, 0),
             "{preset}: the same in any number of steps"
         );
     }
@@ -58,7 +59,7 @@ fn each_frame_gives_its_samples_at_the_stated_time() {
     for look_ahead in [0, 1, 3] {
         let voice = steady_voice("stream-eighth", Padding::Causal { look_ahead }, PRIOR);
         let settings = settings(Start::Noise);
-        let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS).frames;
+        let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS, 0).frames;
         let whole = Settings { chunk_frames: 1000, ..settings.clone() };
         let expected =
             Renderer::by_definition(&voice, &Device::Cpu, whole).unwrap().render(&mel).unwrap();
@@ -84,7 +85,7 @@ fn audio_comes_out_within_the_latency() {
     let config = MelConfig::default();
     let voice = steady_voice("stream-eighth", Padding::Causal { look_ahead: 1 }, PRIOR);
     let settings = settings(Start::Noise);
-    let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS).samples;
+    let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS, 0).samples;
     let audio: Vec<f32> = noise(9000).into_iter().map(|x| 0.1 * x).collect();
     let mut stream = MelStream::new(&config).unwrap();
     let mut renderer = Renderer::new(&voice, &Device::Cpu, settings).unwrap();
@@ -110,7 +111,7 @@ fn the_bound_of_symmetric_networks_holds() {
     let sound = noise(60 * config.hop);
     let mel = MelExtractor::new(&config).unwrap().extract(&sound).unwrap();
     let settings = settings(start);
-    let lag = latency(&voice.model, &voice.mel, &start, STEPS).frames;
+    let lag = latency(&voice.model, &voice.mel, &start, STEPS, 0).frames;
     let whole = Settings { chunk_frames: 1000, ..settings.clone() };
     let expected =
         Renderer::by_definition(&voice, &Device::Cpu, whole).unwrap().render(&mel).unwrap();

@@ -234,6 +234,7 @@ fn save(run: &Run, optimiser: &Optimiser, progress: &Progress) -> Result<()> {
         model: config.model.clone(),
         mel: config.mel.clone(),
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Provenance {
             steps: progress.origin.steps + progress.step,

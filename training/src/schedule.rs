@@ -182,6 +182,7 @@ impl<'a> Learner<'a> {
             start: self.voice.start,
             seed: 0,
             chunk_frames: 1000,
+            polish: self.voice.polish,
             precision: Precision::Auto,
         };
         let mut renderer = Renderer::new(self.voice, &self.device, settings)?;

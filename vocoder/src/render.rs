@@ -7,6 +7,7 @@
 
 mod flow;
 mod latency;
+mod polish;
 mod windows;
 
 pub use latency::{Latency, latency};
@@ -21,6 +22,7 @@ use crate::voice::Voice;
 use crate::{Error, Result};
 use candle_core::Device;
 use flow::Flow;
+use polish::Polish;
 use windows::Windows;
 
 /// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),
@@ -43,6 +45,9 @@ pub struct Settings {
     pub seed: u64,
     /// Frames of output that are rendered at a time.
     pub chunk_frames: usize,
+    /// Rounds of Griffin-Lim after the chain, from its phases, that give the sound the mel's magnitudes;
+    /// 0 for the bare chain. Each looks two windows further ahead.
+    pub polish: usize,
     /// Of products on the CPU. Other devices compute in f32.
     pub precision: Precision,
 }
@@ -74,6 +79,7 @@ struct ClipState {
     done: usize,
     /// The prior's filter at the end of what was rendered.
     memory: Memory,
+    polish: Polish,
     observer: Option<Observer>,
 }
 
@@ -175,6 +181,7 @@ impl Renderer {
 impl ClipState {
     fn new(voice: &Voice, settings: Settings) -> Result<Self> {
         Ok(Self {
+            polish: Polish::new(&voice.mel, settings.polish),
             mel: voice.mel.clone(),
             prior: Prior::new(voice.model.prior, &voice.mel)?,
             settings,
@@ -190,6 +197,7 @@ impl ClipState {
         self.kept.clear();
         (self.kept_from, self.done) = (0, 0);
         self.memory = Memory::default();
+        self.polish.reset();
     }
 
     fn received(&self) -> usize {
@@ -229,16 +237,17 @@ impl ClipState {
         }
     }
 
-    /// From the whitened signal of `frames` (of the clip) to their sound. They come right after those
-    /// that are done.
+    /// From the whitened signal of `frames` (of the clip) to their sound, as far as it is polished. They
+    /// come right after those that are done. `ended`: none will follow.
     fn finish(
         &mut self,
         mel: &Mel,
         frames: std::ops::Range<usize>,
         mut signal: Vec<f32>,
+        ended: bool,
     ) -> Result<Vec<f32>> {
         let local = frames.start - self.kept_from..frames.end - self.kept_from;
-        self.prior.colour(mel, local, &mut self.memory, &mut signal)?;
+        self.prior.colour(mel, local.clone(), &mut self.memory, &mut signal)?;
         if let Some(position) = signal.iter().position(|v| !v.is_finite()) {
             return Err(Error::mismatch(
                 format!("rendered sample {}", frames.start * self.mel.hop + position),
@@ -247,6 +256,7 @@ impl ClipState {
             ));
         }
         self.done = frames.end;
-        Ok(signal)
+        let bands = self.mel.n_mels;
+        self.polish.push(&mel.data[local.start * bands..local.end * bands], signal, ended)
     }
 }

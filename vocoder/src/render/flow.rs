@@ -105,7 +105,7 @@ impl Flow {
         self.rest.extend_from_slice(finished);
         let whole = self.rest.len() / hop;
         let signal: Vec<f32> = self.rest.drain(..whole * hop).collect();
-        let sound = clip.finish(&context, clip.done..clip.done + whole, signal)?;
+        let sound = clip.finish(&context, clip.done..clip.done + whole, signal, ended)?;
         clip.put_back(context, clip.done.saturating_sub(clip.margin()));
         Ok(sound)
     }

@@ -6,6 +6,8 @@ use crate::network::reach;
 use crate::prior::Prior;
 use crate::start::Start;
 
+use super::polish::Polish;
+
 /// The algorithmic latency of a stream: an output sample can be told when this many samples after its
 /// place in the input are in. What computing takes comes on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +30,20 @@ impl Latency {
 /// The latency of a network in `steps` steps.
 ///
 /// A causal network pays its look-ahead once, since only the mel runs ahead. A symmetric one sees the
-/// signal's future in every step; its figure is an upper bound.
-pub fn latency(model: &ModelConfig, mel: &MelConfig, start: &Start, steps: usize) -> Latency {
+/// signal's future in every step; its figure is an upper bound. A polish of `polish` rounds is meant for
+/// files: it works in long blocks, whose length comes on top.
+pub fn latency(
+    model: &ModelConfig,
+    mel: &MelConfig,
+    start: &Start,
+    steps: usize,
+    polish: usize,
+) -> Latency {
     let margin = Prior::NEIGHBOURS + start.reach(mel);
-    let frames = match model.padding {
+    let frames = Polish::reach(mel, polish)
+        + match model.padding {
         Padding::Causal { look_ahead } => margin.max(look_ahead),
         Padding::Symmetric => margin + steps * reach(model).frames_ahead,
-    };
+        };
     Latency { mel: mel.look_ahead(), frames, samples: mel.look_ahead() + frames * mel.hop }
 }

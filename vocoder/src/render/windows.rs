@@ -95,7 +95,8 @@ impl Windows {
                 return Err(Error::Stopped);
             }
         }
-        let sound = clip.finish(&context, from..to, signal)?;
+        let last = ended && to == total;
+        let sound = clip.finish(&context, from..to, signal, last)?;
         let past = steps * self.reach.frames_past + clip.margin();
         clip.put_back(context, to.saturating_sub(past));
         Ok(sound)
