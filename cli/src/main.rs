@@ -17,6 +17,7 @@ mod render;
 mod schedule;
 mod shard;
 mod source;
+mod start;
 mod train;
 mod voice;
 mod voices;

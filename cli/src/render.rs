@@ -25,13 +25,11 @@ use crate::inputs::{AUDIO, Job, MEL};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::source::Source;
+use crate::start;
 use crate::voices;
 
 /// Steps where neither --steps nor a schedule's file says how many.
 const DEFAULT_STEPS: usize = 6;
-
-/// Level to which Griffin-Lim's sound is noised where neither --start nor the voice says.
-const DEFAULT_START_LEVEL: f64 = 0.9;
 
 /// Mels (.npy, .safetensors) or audio, whose mel is taken first, to wav
 #[derive(Debug, Args)]
@@ -54,10 +52,11 @@ pub struct How {
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m; or griffin-lim, which needs no voice
     #[arg(long, value_name = "NAME", default_value = "ancestral")]
     pub sampler: Rule,
-    /// Where the chain starts: noise; griffin-lim, whose sound from the same mel it refines; or
-    /// griffin-lim:LEVEL, noised to this level first [default: the voice's own]
-    #[arg(long, value_name = "START", value_parser = parse_start)]
-    pub start: Option<Start>,
+    /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
+    /// griffin-lim:LEVEL, noised to this level first, or griffin-lim:LEVEL:ROUNDS [default: the
+    /// voice's own]
+    #[arg(long, value_name = "START")]
+    pub start: Option<start::Choice>,
     /// Noise levels: a JSON file, or linear, cosine, sigmoid, fibonacci, log-snr [default: the
     /// voice's own]
     #[arg(long, value_name = "FILE|NAME")]
@@ -148,7 +147,7 @@ impl Machine {
     pub fn new(how: &How) -> Result<Self> {
         let Rule::Network(sampler) = how.sampler else { return Self::griffin_lim(how) };
         let voice = voices::load(&how.voice)?;
-        let start = how.start.unwrap_or(voice.start);
+        let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
         let schedule = schedule(how, start, &voice)?;
         let (device, chosen) = how.device.open()?;
         let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
@@ -305,23 +304,6 @@ fn parse_clip(text: &str) -> Result<Clip, String> {
         ("none", _) => Ok(Clip::None),
         (_, Ok(limit)) if limit > 0.0 && limit.is_finite() => Ok(Clip::Signal(limit)),
         _ => Err(format!("expected a limit above 0 or none, got '{text}'")),
-    }
-}
-
-fn parse_start(text: &str) -> Result<Start, String> {
-    let iterations = GriffinLim::default().iterations;
-    let level = match text {
-        "noise" => return Ok(Start::Noise),
-        "griffin-lim" => DEFAULT_START_LEVEL,
-        other => other.strip_prefix("griffin-lim:").and_then(|l| l.parse().ok()).unwrap_or(-1.0),
-    };
-    let start = Start::GriffinLim { iterations, level };
-    match start.validate() {
-        Ok(()) => Ok(start),
-        Err(_) => Err(format!(
-            "expected noise, griffin-lim or griffin-lim:LEVEL with a level between 0 and 1, got \
-             '{text}'"
-        )),
     }
 }
 

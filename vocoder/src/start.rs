@@ -7,6 +7,7 @@
 //! l g + sigma e, g the whitened guide (see [`prior`](crate::prior)): its variance is that of the
 //! level, so the network is told the truth about it.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,15 @@ pub enum Start {
     },
 }
 
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Noise => f.write_str("noise"),
+            Self::GriffinLim { iterations, level } => write!(f, "griffin-lim:{level}:{iterations}"),
+        }
+    }
+}
+
 impl Start {
     /// Checks the range.
     ///
@@ -52,6 +62,18 @@ impl Start {
                 ))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether schedules that were learned for `other` serve this start: they differ in level at
+    /// most, which a schedule has of its own.
+    pub fn shares_schedules(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Noise, Self::Noise) => true,
+            (Self::GriffinLim { iterations: a, .. }, Self::GriffinLim { iterations: b, .. }) => {
+                a == b
+            }
+            _ => false,
         }
     }
 

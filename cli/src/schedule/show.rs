@@ -1,0 +1,53 @@
+//! `vocoder schedule show`: the levels that a voice uses.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use vocoder::schedule::{lambda, sigma};
+
+use crate::{output, voices};
+
+/// Prints the levels that a voice uses
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The voice, by name or file
+    #[arg(long, default_value = voices::DEFAULT)]
+    voice: String,
+    /// Number of steps
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    steps: u64,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A voice that can't be loaded.
+pub fn run(args: &ShowArgs) -> Result<()> {
+    let voice = voices::load(&args.voice)?;
+    let schedule = voice.schedule(args.steps as usize)?;
+    let own = voice.schedules.contains_key(&(args.steps as usize));
+    if args.json {
+        return output::json(&json!({
+            "steps": schedule.steps(), "learned": own, "levels": schedule.levels(),
+            "betas": schedule.to_betas(),
+        }));
+    }
+    let rows: Vec<Vec<String>> = schedule
+        .levels()
+        .iter()
+        .enumerate()
+        .map(|(step, &level)| {
+            vec![
+                (step + 1).to_string(),
+                format!("{level:.6}"),
+                format!("{:.6}", level * level),
+                format!("{:.6}", sigma(level)),
+                format!("{:.2}", 20.0 * lambda(level) / std::f64::consts::LN_10),
+            ]
+        })
+        .collect();
+    output::table(&["step", "level", "alpha_bar", "noise", "SNR in dB"], &rows)
+}
