@@ -1,6 +1,6 @@
 //! `vocoder render`: mels or audio to wav.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,8 +20,9 @@ use vocoder::voice::Voice;
 
 use crate::batch::{self, Done, Files, Verb};
 use crate::device::{self, Choice};
+use crate::explain;
 use crate::failure::usage;
-use crate::inputs::{AUDIO, Job, MEL};
+use crate::inputs::{AUDIO, Job, MEL, plan};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::source::Source;
@@ -38,6 +39,10 @@ pub struct RenderArgs {
     files: Files,
     #[command(flatten)]
     how: How,
+    /// Also writes a page that shows the chain of the first input's first 4 seconds from noise to
+    /// sound, step by step, to look at and to listen to
+    #[arg(long, value_name = "HTML")]
+    explain: Option<PathBuf>,
 }
 
 /// How to render.
@@ -49,7 +54,8 @@ pub struct How {
     /// Runs of the network: more is better and slower [default: 6]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m; or griffin-lim, which needs no voice
+    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
+    /// the network twice a step but the last; or griffin-lim, which needs no voice
     #[arg(long, value_name = "NAME", default_value = "ancestral")]
     pub sampler: Rule,
     /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
@@ -119,9 +125,44 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<()> {
     if !quiet {
         machine.warnings.iter().for_each(|line| eprintln!("{line}"));
     }
-    let taken: Vec<&str> = AUDIO.iter().chain(MEL).copied().collect();
+    if let Some(page) = &args.explain {
+        explain(args, page)?;
+    }
+    let taken = taken();
     let verb = Verb { taken: &taken, written: &["wav"], participle: "rendered" };
     batch::run(&args.files, verb, quiet, |job, progress| machine.render(job, &args.how, progress))
+}
+
+/// Extensions of what is rendered.
+fn taken() -> Vec<&'static str> {
+    AUDIO.iter().chain(MEL).copied().collect()
+}
+
+/// Writes the page that `--explain` asks for.
+fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
+    let Rule::Network(sampler) = args.how.sampler else {
+        return Err(usage("--explain: expected a sampler that has a network, got griffin-lim"));
+    };
+    let voice = voices::load(&args.how.voice)?;
+    let (device, _) = args.how.device.open()?;
+    let settings = settings(&args.how, sampler, &voice)?;
+    let jobs = plan(&args.files.inputs, &args.files.out, &taken(), &["wav"])?;
+    let Some(job) = jobs.first() else { return Ok(()) };
+    explain::write(&job.input, page, &voice, &device, &settings)
+}
+
+/// How `how` asks `voice` to render.
+fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> {
+    let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
+    Ok(Settings {
+        schedule: schedule(how, start, voice)?,
+        sampler,
+        clip: how.clip,
+        start,
+        seed: how.seed,
+        chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
+    })
 }
 
 /// A renderer that is ready to work.
@@ -135,7 +176,7 @@ pub struct Machine {
 }
 
 enum Kind {
-    Network { renderer: Box<Renderer>, steps: usize },
+    Network { renderer: Box<Renderer>, evaluations: usize },
     GriffinLim(GriffinLim),
 }
 
@@ -147,10 +188,9 @@ impl Machine {
     pub fn new(how: &How) -> Result<Self> {
         let Rule::Network(sampler) = how.sampler else { return Self::griffin_lim(how) };
         let voice = voices::load(&how.voice)?;
-        let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
-        let schedule = schedule(how, start, &voice)?;
+        let settings = settings(how, sampler, &voice)?;
+        let (start, schedule) = (settings.start, &settings.schedule);
         let (device, chosen) = how.device.open()?;
-        let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
         let mut warnings = Vec::new();
         if start == Start::Noise && !schedule.matches_prior() {
             let missing = 100.0 * schedule.prior_mismatch();
@@ -161,22 +201,16 @@ impl Machine {
             ));
         }
         let steps = schedule.steps();
-        let settings = Settings {
-            schedule,
-            sampler,
-            clip: how.clip,
-            start,
-            seed: how.seed,
-            chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
-        };
+        let evaluations = sampler.evaluations(steps);
         let figures = json!({
-            "voice": how.voice, "steps": steps, "sampler": sampler.to_string(), "seed": how.seed,
+            "voice": how.voice, "steps": steps, "evaluations": evaluations,
+            "sampler": sampler.to_string(), "start": start.to_string(), "seed": how.seed,
             "device": chosen.to_string(),
         });
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
         Ok(Self {
             mel: voice.mel,
-            kind: Kind::Network { renderer, steps },
+            kind: Kind::Network { renderer, evaluations },
             warnings,
             figures: figures.as_object().cloned().unwrap_or_default(),
         })
@@ -219,9 +253,9 @@ impl Machine {
         };
         let input = || job.input.display().to_string();
         match &mut self.kind {
-            Kind::Network { renderer, steps } => {
+            Kind::Network { renderer, evaluations } => {
                 renderer.reset();
-                watch(renderer, frames, *steps, &self.mel, &input(), progress);
+                watch(renderer, frames, *evaluations, &self.mel, &input(), progress);
                 while let Some(mel) = source.next()? {
                     interrupt::check()?;
                     write(&renderer.push(&mel).with_context(input)?)?;

@@ -1,12 +1,13 @@
-//! `vocoder schedule`: learns the noise levels that suit a voice, and shows them.
+//! `vocoder schedule`: learns the noise levels that suit a voice, shows them and compares them.
 
+mod compare;
 mod learn;
 mod show;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-/// Learns the noise levels that suit a voice, and shows them
+/// Learns the noise levels that suit a voice, shows them and compares them with others
 #[derive(Debug, Args)]
 pub struct ScheduleArgs {
     #[command(subcommand)]
@@ -17,6 +18,7 @@ pub struct ScheduleArgs {
 enum ScheduleVerb {
     Learn(learn::LearnArgs),
     Show(show::ShowArgs),
+    Compare(compare::CompareArgs),
 }
 
 /// Runs the verb.
@@ -27,5 +29,6 @@ pub fn run(args: &ScheduleArgs, quiet: bool) -> Result<()> {
     match &args.verb {
         ScheduleVerb::Learn(args) => learn::run(args, quiet),
         ScheduleVerb::Show(args) => show::run(args),
+        ScheduleVerb::Compare(args) => compare::run(args, quiet),
     }
 }

@@ -1,5 +1,5 @@
 //! Schedules learned by the program: stored as they are found, and found again.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
 use vocoder::start::Start;
@@ -58,4 +58,91 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
     assert_eq!(shown["learned"], true);
     run(arguments!["schedule", "learn", "--voice", &out, "--data", samples(), "--start", "gl"])
         .expect_error(2, &["--start", "expected noise"]);
+}
+
+#[test]
+fn schedules_are_shown_and_compared_with_everybody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = tiny_voice(folder.path());
+    let picture = folder.path().join("levels.png");
+    output(arguments!["schedule", "show", "--voice", &voice, "--picture", &picture]);
+    assert_eq!(&std::fs::read(&picture).unwrap()[..4], b"\x89PNG");
+
+    let picture = folder.path().join("compared.png");
+    let rows = json(&output(arguments![
+        "schedule",
+        "compare",
+        "--voice",
+        &voice,
+        "--data",
+        samples(),
+        "--clips",
+        "1",
+        "--grid",
+        "2",
+        "--steps",
+        "4",
+        "--picture",
+        &picture,
+        "--json",
+        "-q"
+    ]));
+    let rows = rows.as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["by"].as_str().unwrap()).collect();
+    for name in
+        ["linear", "cosine", "fibonacci", "FastDiff 4", "FastDiff 4, tied", "grid search of 2"]
+    {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let mismatch = |name: &str| {
+        let row = rows.iter().find(|row| row["by"] == name).unwrap();
+        row["prior_mismatch"].as_f64().unwrap()
+    };
+    // 0.5362^2 of the variance is signal that is not there.
+    assert!((mismatch("FastDiff 4") - 0.2875).abs() < 1e-3 && mismatch("FastDiff 4, tied") < 0.01);
+    let distances: Vec<f64> =
+        rows[1..].iter().map(|row| row["distance"]["total"].as_f64().unwrap()).collect();
+    assert!(distances.is_sorted(), "{distances:?}");
+    assert_eq!(&std::fs::read(&picture).unwrap()[..4], b"\x89PNG");
+}
+
+#[test]
+fn a_rendering_is_explained_on_one_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = tiny_voice(folder.path());
+    let (page, out) = (folder.path().join("page.html"), folder.path().join("out.wav"));
+    let speech = samples().join("kokoro_af_heart.flac");
+    output(arguments![
+        "render",
+        &speech,
+        "-o",
+        &out,
+        "--voice",
+        &voice,
+        "--steps",
+        "2",
+        "--sampler",
+        "heun",
+        "--explain",
+        &page,
+        "-q"
+    ]);
+    let html = std::fs::read_to_string(&page).unwrap();
+    for part in ["Run 1 of 3", "Run 3 of 3", "<svg", "data:audio/wav", "noised to this level"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("Run 4") && !html.contains("://"));
+    assert!(out.exists());
+    let again = run(arguments![
+        "render",
+        &speech,
+        "-o",
+        &out,
+        "--sampler",
+        "griffin-lim",
+        "--explain",
+        &page,
+        "--force"
+    ]);
+    again.expect_error(2, &["--explain", "griffin-lim"]);
 }

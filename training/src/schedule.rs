@@ -100,7 +100,6 @@ impl<'a> Learner<'a> {
         let mut best = Found { lambdas: Vec::new(), distance: f64::INFINITY };
         for lambdas in self.seeds(steps, neighbour)? {
             let distance = distance(&lambdas)?;
-            // Nothing beats a distance that is no number but the next one.
             if distance < best.distance || best.lambdas.is_empty() {
                 best = Found { lambdas, distance };
             }
@@ -153,6 +152,31 @@ impl<'a> Learner<'a> {
         Schedule::log_snr(steps, first_level(self.start), LAST_LEVEL)
     }
 
+    /// The best of `candidates` schedules of a grid search in the manner of WaveGrad (Chen et al. 2020,
+    /// appendix B, in the order of lmnt-com/wavegrad): betas m_n 10^e_n, the exponents e_n evenly
+    /// spaced from -6 to -1 and the digits m_n, 1 to 9, by chance, which here is the same each time.
+    /// Judged as everything else here. None if no draw made a schedule.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn grid_search(&self, steps: usize, candidates: usize) -> Result<Option<Schedule>> {
+        let mut best: Option<(f64, Schedule)> = None;
+        for candidate in 0..candidates {
+            let betas: Vec<f64> = (0..steps)
+                .map(|n| {
+                    let exponent = -6.0 + 5.0 * n as f64 / (steps.max(2) - 1) as f64;
+                    digit(candidate * steps + n) * 10f64.powf(exponent)
+                })
+                .collect();
+            let schedule = Schedule::from_betas(&betas)?;
+            let distance = self.distance(&schedule)?.total;
+            if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+                best = Some((distance, schedule));
+            }
+        }
+        Ok(best.map(|(_, schedule)| schedule))
+    }
+
     fn bound(&self) -> Result<&Bound> {
         if let Some(bound) = self.bound.get() {
             return Ok(bound);
@@ -168,26 +192,26 @@ impl<'a> Learner<'a> {
 
     /// Where the search may start from: lambdas.
     fn seeds(&self, steps: usize, neighbour: Option<&Schedule>) -> Result<Vec<Vec<f64>>> {
-        if steps == 0 {
-            return Err(Error::mismatch("schedule", "at least one step", steps));
-        }
         let even = |first: f64, last: f64, bend: f64| -> Vec<f64> {
             let part = |i: usize| (i as f64 / (steps.max(2) - 1) as f64).powf(bend);
             (0..steps).map(|i| first + (last - first) * part(i)).collect()
         };
+        // What is used without learning: the result is never worse.
+        let unlearned = self.even(steps)?;
+        let mut seeds = vec![unlearned.levels().iter().map(|l| lambda(*l)).collect()];
         if let Some(neighbour) = neighbour {
             let lambdas: Vec<f64> = neighbour.levels().iter().map(|l| lambda(*l)).collect();
             let last = lambdas[lambdas.len() - 1].max(lambdas[0] + 1.0).min(CLEANEST);
-            return Ok(vec![match lambdas.len() {
+            seeds.push(match lambdas.len() {
                 1 => even(lambdas[0], last.max(lambdas[0] + 0.1), 1.0),
                 _ => resampled(&lambdas, steps),
-            }]);
+            });
+            return Ok(seeds);
         }
         let mut firsts = vec![first_level(self.start)];
         if !self.tied {
             firsts.extend(FIRST_LEVELS);
         }
-        let mut seeds = Vec::new();
         for first in firsts.into_iter().map(lambda) {
             if steps == 1 {
                 seeds.push(vec![first]);
@@ -204,13 +228,16 @@ impl<'a> Learner<'a> {
                 seeds.push(self.bound()?.path(first, steps));
             }
         }
-        if seeds.is_empty() {
-            // Tied to where there is next to nothing left to do.
-            let first = lambda(first_level(self.start));
-            seeds.push(even(first, first + 0.5, 1.0));
-        }
         Ok(seeds)
     }
+}
+
+/// A digit from 1 to 9 that looks like chance: SplitMix64 (Steele et al. 2014) of `index`.
+fn digit(index: usize) -> f64 {
+    let mut z = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) % 9 + 1) as f64
 }
 
 /// The first level of schedules that were not learned for `start`.
@@ -240,6 +267,14 @@ fn resampled(lambdas: &[f64], count: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_all_drawn_about_equally_often() {
+        for wanted in 1..=9 {
+            let count = (0..900).filter(|&i| digit(i) == f64::from(wanted)).count();
+            assert!((70..=130).contains(&count), "{wanted}: {count}");
+        }
+    }
 
     #[test]
     fn resampling_keeps_the_ends_and_the_shape() {

@@ -18,7 +18,7 @@ use candle_core::{Device, Tensor};
 
 /// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),
 /// near enough to stop a chain that runs away.
-const WHITE_PEAK: f32 = 30.0;
+pub(crate) const WHITE_PEAK: f32 = 30.0;
 
 /// How to render.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ impl Renderer {
 
     /// Frames that a chunk needs before it: the network's reach for each step, and the margin.
     fn frames_past(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_past + self.margin()
+        self.evaluations() * self.reach.frames_past + self.margin()
     }
 
     /// Frames beside the first step's window that prior and start look at.
@@ -145,12 +145,16 @@ impl Renderer {
     }
 
     fn frames_ahead(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_ahead + self.margin()
+        self.evaluations() * self.reach.frames_ahead + self.margin()
+    }
+
+    fn evaluations(&self) -> usize {
+        self.settings.sampler.evaluations(self.settings.schedule.steps())
     }
 
     /// Renders the next `frames` frames. `ended` says that no frame will follow those received.
     fn chunk(&mut self, frames: usize, ended: bool) -> Result<Vec<f32>> {
-        let steps = self.settings.schedule.steps();
+        let steps = self.evaluations();
         let (from, to) = (self.done, self.done + frames);
         let total = if ended { self.received() } else { usize::MAX };
         // The window of the output of each step, before it is cut to the clip.
@@ -191,7 +195,7 @@ impl Renderer {
             _ => self.prior.deviation(&context, local(start)..local(end))?,
         });
         let mut fresh = Vec::new();
-        let levels = self.settings.schedule.levels().to_vec();
+        let levels: Vec<f64> = (0..steps).filter_map(|step| sampler.level(step)).collect();
         for (step, level) in levels.into_iter().enumerate() {
             let mel = &context.data[local(start) * bands..local(end) * bands];
             let predicted = self.predict(&signal, mel, level)?;

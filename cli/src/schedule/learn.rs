@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use training::corpus::Corpus;
+use training::corpus::{Clip, Corpus};
 use training::schedule::{Distance, Learned, Learner};
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::Schedule;
@@ -20,7 +20,8 @@ const USUAL_CANDIDATES: f64 = 60.0;
 
 /// Learns levels from recordings, and stores them in the voice
 ///
-/// Clips that training would hold out for validation judge the candidates, by a weighted sum:
+/// Clips that training would hold out for validation, and others where these are few, judge the
+/// candidates, by a weighted sum:
 /// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents. `render` uses what is stored
 /// for its number of steps. Each number is stored as soon as it is learned, and not learned again.
 #[derive(Debug, Args)]
@@ -95,10 +96,10 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
 
     let (device, _) = args.device.open()?;
     let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
-    let held_out = if corpus.validation.is_empty() { corpus.training } else { corpus.validation };
+    let clips = judged(corpus, args.clips as usize);
     let source = voice.clone();
     let how = (args.sampler, start, args.hold_first);
-    let learner = Learner::new(&source, &device, how, held_out, args.clips as usize)?;
+    let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
     let alone = learner.griffin_lim()?;
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
     for steps in wanted {
@@ -128,6 +129,17 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     }
     drop(progress);
     report(&rows, args.json)
+}
+
+/// The clips held out for validation; if they are less than `wanted`, evenly chosen others too.
+pub(super) fn judged(corpus: Corpus, wanted: usize) -> Vec<Clip> {
+    let mut clips = corpus.validation;
+    let missing = wanted.saturating_sub(clips.len());
+    if missing > 0 {
+        let every = corpus.training.len().div_ceil(missing).max(1);
+        clips.extend(corpus.training.into_iter().step_by(every));
+    }
+    clips
 }
 
 /// Learns the levels for `steps` steps from those of the nearest number that `voice` knows.
@@ -207,21 +219,25 @@ fn report(rows: &[Row], as_json: bool) -> Result<()> {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let d = row.distance;
-            vec![
-                row.by.clone(),
-                first(row),
-                format!("{:.4}", d.total),
-                format!("{:.4}", d.ls_mae),
-                format!("{:.4}", d.mr_stft),
-                format!("{:.1}", 100.0 * d.ffe),
-                format!("{:.0}", d.f0_rmse_cents),
-                format!("{:.4}", d.periodicity_rmse),
-            ]
+            let head = [row.by.clone(), first(row)];
+            head.into_iter().chain(distance_cells(&row.distance)).collect()
         })
         .collect();
-    output::table(
-        &["", "first level", "distance", "LS-MAE", "MR-STFT", "FFE %", "F0 cents", "periodicity"],
-        &cells,
-    )
+    output::table(&[&["", "first level"], &DISTANCE_HEADS[..]].concat(), &cells)
+}
+
+/// The heads of [`distance_cells`].
+pub(super) const DISTANCE_HEADS: [&str; 6] =
+    ["distance", "LS-MAE", "MR-STFT", "FFE %", "F0 cents", "periodicity"];
+
+/// A distance and its parts, as cells of a table.
+pub(super) fn distance_cells(d: &Distance) -> [String; 6] {
+    [
+        format!("{:.4}", d.total),
+        format!("{:.4}", d.ls_mae),
+        format!("{:.4}", d.mr_stft),
+        format!("{:.1}", 100.0 * d.ffe),
+        format!("{:.0}", d.f0_rmse_cents),
+        format!("{:.4}", d.periodicity_rmse),
+    ]
 }

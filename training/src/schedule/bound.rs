@@ -21,7 +21,7 @@ const GRID: usize = 48;
 pub(super) const CLEANEST: f64 = 4.5;
 
 /// Lambda at which the bound's last jump ends.
-pub(super) const END: f64 = 5.0;
+const END: f64 = 5.0;
 
 /// Crops on which the errors are measured.
 const CROPS: usize = 16;

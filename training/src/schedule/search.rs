@@ -2,9 +2,8 @@
 //!
 //! Levels are told by lambda, half their log-SNR: a stride of 1 is 8.7 dB, whatever the level.
 
-use super::bound::END;
 use vocoder::Result;
-use vocoder::schedule::{FIRST_LEVEL, lambda};
+use vocoder::schedule::{FIRST_LEVEL, LAST_LEVEL, lambda};
 
 /// Most steps for which single levels are moved; above, ends and spacing are enough.
 const MOST_MOVED: usize = 12;
@@ -75,7 +74,8 @@ impl Move {
             }
         }
         let rises = moved.windows(2).all(|pair| pair[1] - pair[0] >= LEAST_GAP);
-        let within = moved[0] >= lambda(FIRST_LEVEL) - 1e-9 && moved[last] <= END;
+        let within =
+            moved[0] >= lambda(FIRST_LEVEL) - 1e-9 && moved[last] <= lambda(LAST_LEVEL) + 1e-9;
         (rises && within).then_some(moved)
     }
 }
@@ -141,7 +141,7 @@ mod tests {
         descend(&mut best, false, &[1.0, 0.5, 0.25], &mut |lambdas| {
             seen += 1;
             assert!(lambdas.windows(2).all(|pair| pair[1] - pair[0] >= LEAST_GAP), "{lambdas:?}");
-            assert!(lambdas[0] > -2.6 && lambdas[2] <= END, "{lambdas:?}");
+            assert!(lambdas[0] > -2.6 && lambdas[2] < 7.0, "{lambdas:?}");
             bowl(&goal)(lambdas)
         })
         .unwrap();
