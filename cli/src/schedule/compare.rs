@@ -39,9 +39,9 @@ pub struct CompareArgs {
     /// Where the chain starts, as `render` takes it [default: the voice's own]
     #[arg(long, value_name = "START")]
     start: Option<start::Choice>,
-    /// The sampler
-    #[arg(long, default_value = "ancestral")]
-    sampler: SamplerKind,
+    /// The samplers; each schedule is rendered by each
+    #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["ancestral"])]
+    sampler: Vec<SamplerKind>,
     /// Candidates of the grid search; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 24)]
     grid: usize,
@@ -66,6 +66,7 @@ pub struct CompareArgs {
 #[derive(Serialize)]
 struct Row {
     by: String,
+    sampler: Option<SamplerKind>,
     steps: usize,
     /// Share of the variance that the first level claims and the start has not; 0 for a start from
     /// Griffin-Lim's sound, which is noised to any level.
@@ -86,39 +87,61 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     let rate = voice.mel.sample_rate;
     let corpus = Corpus::load(&args.data, rate, rate as usize)?;
     let clips = judged(corpus, args.clips as usize);
-    let how = (args.sampler, start, false);
-    let learner = Learner::new(&voice, &device, how, clips, args.clips as usize)?;
     let mut rows = Vec::new();
-    for &steps in &args.steps {
-        let steps = steps as usize;
-        let mut contenders = contenders(steps, start)?;
-        if start.shares_schedules(&voice.start) && voice.schedules.contains_key(&steps) {
-            contenders.insert(0, ("ours".into(), voice.schedule(steps)?));
+    for (i, &sampler) in args.sampler.iter().enumerate() {
+        let how = (sampler, start, false);
+        let learner = Learner::new(&voice, &device, how, clips.clone(), args.clips as usize)?;
+        if i == 0 {
+            let by = "Griffin-Lim alone".into();
+            let (sampler, schedule, distance) = (None, None, learner.griffin_lim()?);
+            rows.push(Row { by, sampler, steps: 0, prior_mismatch: 0.0, schedule, distance });
         }
-        let mut progress = Progress::new(contenders.len() + usize::from(args.grid > 0), quiet);
-        if args.grid > 0 && start == Start::Noise {
-            progress.ticker().at(0.0, format!("{steps} steps: grid search"));
-            if let Some(best) = learner.grid_search(steps, args.grid)? {
-                contenders.push((format!("grid search of {}", args.grid), best));
+        for &steps in &args.steps {
+            let mut contenders = contenders(steps as usize, start)?;
+            let own = start.shares_schedules(&voice.start);
+            if own && voice.schedules.contains_key(&(steps as usize)) {
+                contenders.insert(0, ("ours".into(), voice.schedule(steps as usize)?));
             }
-        }
-        for (by, schedule) in contenders {
-            interrupt::check()?;
-            let distance = learner.distance(&schedule)?;
-            progress.finished(format!("{steps} steps, {by}: distance {:.4}", distance.total));
-            let prior_mismatch =
-                if start == Start::Noise { schedule.prior_mismatch() } else { 0.0 };
-            rows.push(Row { by, steps, prior_mismatch, schedule: Some(schedule), distance });
+            rows.extend(measure(args, &learner, (sampler, start), contenders, quiet)?);
         }
     }
-    let alone = learner.griffin_lim()?;
-    let by = "Griffin-Lim alone".into();
-    rows.push(Row { by, steps: 0, prior_mismatch: 0.0, schedule: None, distance: alone });
     rows.sort_by(|a, b| a.steps.cmp(&b.steps).then(a.distance.total.total_cmp(&b.distance.total)));
     if let Some(path) = &args.picture {
         draw(path, &rows)?;
     }
     report(&rows, args.json)
+}
+
+/// The distances of `contenders`, which have one number of steps, and of a grid search's best.
+fn measure(
+    args: &CompareArgs,
+    learner: &Learner,
+    (sampler, start): (SamplerKind, Start),
+    mut contenders: Vec<(String, Schedule)>,
+    quiet: bool,
+) -> Result<Vec<Row>> {
+    let Some(steps) = contenders.first().map(|(_, schedule)| schedule.steps()) else {
+        return Ok(Vec::new());
+    };
+    let mut progress = Progress::new(contenders.len(), quiet);
+    // A grid over the first level, too, makes sense from noise only.
+    if args.grid > 0 && start == Start::Noise {
+        progress.ticker().at(0.0, format!("{sampler}, {steps} steps: grid search"));
+        if let Some(best) = learner.grid_search(steps, args.grid)? {
+            contenders.push((format!("grid search of {}", args.grid), best));
+        }
+    }
+    let mut rows = Vec::new();
+    for (by, schedule) in contenders {
+        interrupt::check()?;
+        let distance = learner.distance(&schedule)?;
+        let told = format!("{sampler}, {steps} steps, {by}: distance {:.4}", distance.total);
+        progress.finished(told);
+        let prior_mismatch = if start == Start::Noise { schedule.prior_mismatch() } else { 0.0 };
+        let (sampler, schedule) = (Some(sampler), Some(schedule));
+        rows.push(Row { by, sampler, steps, prior_mismatch, schedule, distance });
+    }
+    Ok(rows)
 }
 
 /// Everybody else's schedules of `steps` steps, by name.
@@ -155,6 +178,7 @@ fn report(rows: &[Row], as_json: bool) -> Result<()> {
             let first = row.schedule.as_ref().map(|s| format!("{:.4}", s.levels()[0]));
             let head = [
                 row.by.clone(),
+                row.sampler.map_or("-".into(), |sampler| sampler.to_string()),
                 row.steps.to_string(),
                 first.unwrap_or_else(|| "-".into()),
                 format!("{:.1}", 100.0 * row.prior_mismatch),
@@ -162,14 +186,15 @@ fn report(rows: &[Row], as_json: bool) -> Result<()> {
             head.into_iter().chain(distance_cells(&row.distance)).collect()
         })
         .collect();
-    let heads = ["schedule", "steps", "first level", "mismatch %"];
+    let heads = ["schedule", "sampler", "steps", "first level", "mismatch %"];
     output::table(&[&heads[..], &DISTANCE_HEADS[..]].concat(), &cells)
 }
 
 /// The levels of the best few of the first number of steps, and all distances.
 fn draw(path: &std::path::Path, rows: &[Row]) -> Result<()> {
     let first = rows.iter().filter(|row| row.schedule.is_some()).map(|row| row.steps).min();
-    let levels = rows.iter().filter(|row| Some(row.steps) == first).take(MOST_CURVES);
+    let sampler = rows.iter().find_map(|row| row.sampler);
+    let levels = rows.iter().filter(|row| Some(row.steps) == first && row.sampler == sampler);
     let curve = |row: &Row| {
         let schedule = row.schedule.as_ref()?;
         let db = |l: &f64| 20.0 * lambda(*l) / std::f64::consts::LN_10;
@@ -177,23 +202,33 @@ fn draw(path: &std::path::Path, rows: &[Row]) -> Result<()> {
         let points = points.map(|(i, l)| (i as f64 + 1.0, db(l))).collect();
         Some(Line { name: row.by.clone(), points })
     };
-    let mut names: Vec<&str> = Vec::new();
+    let told = |row: &Row| match row.sampler {
+        Some(sampler) if rows.iter().any(|r| r.sampler.is_some_and(|s| s != sampler)) => {
+            format!("{}, {sampler}", row.by)
+        }
+        _ => row.by.clone(),
+    };
+    let mut names: Vec<String> = Vec::new();
     for row in rows.iter().filter(|row| row.schedule.is_some()) {
-        if !names.contains(&row.by.as_str()) {
-            names.push(&row.by);
+        if !names.contains(&told(row)) {
+            names.push(told(row));
         }
     }
-    let distance = |name: &&str| Line {
-        name: name.to_string(),
+    let distance = |name: &String| Line {
+        name: name.clone(),
         points: rows
             .iter()
-            .filter(|row| row.by == **name)
+            .filter(|row| told(row) == *name)
             .map(|row| (row.steps as f64, row.distance.total))
             .collect(),
     };
     let title = format!("Signal-to-noise ratio in dB at each of {} steps", first.unwrap_or(0));
     let charts = [
-        Chart { title: &title, x_title: "step", lines: levels.filter_map(curve).collect() },
+        Chart {
+            title: &title,
+            x_title: "step",
+            lines: levels.filter_map(curve).take(MOST_CURVES).collect(),
+        },
         Chart {
             title: "Distance from the recordings",
             x_title: "number of steps",
