@@ -18,6 +18,11 @@ use crate::prior::{Memory, Prior};
 use crate::schedule::sigma;
 use crate::{Error, Result};
 
+/// The limit of the whitened guide: as far as the pulses of a voice go. At the abrupt beginning of a
+/// clip, where the prior's filter remembers nothing yet, it would reach 50 and more, which no network
+/// has seen: one was seen to answer with 1600, a burst 20 dB above the clip.
+const GUIDE_PEAK: f32 = 10.0;
+
 /// Where the chain starts, as a voice file says it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -121,7 +126,7 @@ impl Start {
         prior.whiten(mel, shaped, &mut Memory::default(), &mut guide)?;
         let (alpha, noise) = (level as f32, sigma(level) as f32);
         for (value, guide) in signal.iter_mut().zip(&guide[lead * hop..]) {
-            *value = alpha * guide + noise * *value;
+            *value = alpha * guide.clamp(-GUIDE_PEAK, GUIDE_PEAK) + noise * *value;
         }
         Ok(())
     }
