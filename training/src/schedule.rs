@@ -28,9 +28,11 @@ use vocoder::{Error, Result};
 /// First levels that a search from Griffin-Lim's sound tries.
 const FIRST_LEVELS: [f64; 6] = [0.6, 0.8, 0.9, 0.96, 0.99, 0.998];
 
-/// Strides of the search in lambda, after a seed of its own and after a neighbour's result.
+/// Last levels, as lambda, that a search tries.
+const LASTS: [f64; 6] = [1.0, 1.5, 2.25, 3.0, 3.75, CLEANEST];
+
+/// Strides of the search in lambda.
 const STRIDES: [f64; 3] = [0.8, 0.4, 0.2];
-const STRIDES_FROM_NEIGHBOUR: [f64; 2] = [0.4, 0.2];
 
 /// A learned schedule.
 #[derive(Debug, Clone)]
@@ -104,11 +106,7 @@ impl<'a> Learner<'a> {
                 best = Found { lambdas, distance };
             }
         }
-        let strides: &[f64] = match neighbour {
-            Some(_) => &STRIDES_FROM_NEIGHBOUR,
-            None => &STRIDES,
-        };
-        descend(&mut best, self.tied, strides, &mut distance)?;
+        descend(&mut best, self.tied, &STRIDES, &mut distance)?;
         let schedule = of_lambdas(&best.lambdas)?;
         Ok(Learned { distance: self.distance(&schedule)?, schedule, tried })
     }
@@ -199,18 +197,19 @@ impl<'a> Learner<'a> {
         // What is used without learning: the result is never worse.
         let unlearned = self.even(steps)?;
         let mut seeds = vec![unlearned.levels().iter().map(|l| lambda(*l)).collect()];
+        let mut firsts = vec![first_level(self.start)];
+        if !self.tied && neighbour.is_none() {
+            firsts.extend(FIRST_LEVELS);
+        }
         if let Some(neighbour) = neighbour {
+            // Where the first level is free, the neighbour has found it.
+            firsts = vec![neighbour.levels()[0]];
             let lambdas: Vec<f64> = neighbour.levels().iter().map(|l| lambda(*l)).collect();
             let last = lambdas[lambdas.len() - 1].max(lambdas[0] + 1.0).min(CLEANEST);
             seeds.push(match lambdas.len() {
                 1 => even(lambdas[0], last.max(lambdas[0] + 0.1), 1.0),
                 _ => resampled(&lambdas, steps),
             });
-            return Ok(seeds);
-        }
-        let mut firsts = vec![first_level(self.start)];
-        if !self.tied {
-            firsts.extend(FIRST_LEVELS);
         }
         for first in firsts.into_iter().map(lambda) {
             if steps == 1 {
@@ -218,7 +217,7 @@ impl<'a> Learner<'a> {
                 continue;
             }
             let bends: &[f64] = if self.tied { &[0.7, 1.0, 1.4] } else { &[1.0] };
-            for last in [1.5, 2.25, 3.0, 3.75, CLEANEST].into_iter().filter(|l| *l > first + 0.5) {
+            for last in LASTS.into_iter().filter(|l| *l > first + 0.5) {
                 // From Griffin-Lim's sound the first level matters more than the last.
                 if self.tied || last == 3.0 || last == CLEANEST {
                     seeds.extend(bends.iter().map(|bend| even(first, last, *bend)));

@@ -223,17 +223,15 @@ fn draw(path: &std::path::Path, rows: &[Row]) -> Result<()> {
             .collect(),
     };
     let title = format!("Signal-to-noise ratio in dB at each of {} steps", first.unwrap_or(0));
-    let charts = [
-        Chart {
-            title: &title,
-            x_title: "step",
-            lines: levels.filter_map(curve).take(MOST_CURVES).collect(),
-        },
-        Chart {
+    let lines = levels.filter_map(curve).take(MOST_CURVES).collect();
+    let mut charts = vec![Chart { title: &title, x_title: "step", lines }];
+    // A curve over one number of steps is a point.
+    if rows.iter().any(|row| row.schedule.is_some() && Some(row.steps) != first) {
+        charts.push(Chart {
             title: "Distance from the recordings",
             x_title: "number of steps",
             lines: names.iter().take(MOST_CURVES).map(distance).collect(),
-        },
-    ];
+        });
+    }
     Ok(chart::draw(path, &charts)?)
 }

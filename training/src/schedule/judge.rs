@@ -14,7 +14,9 @@ const CLIP_SECONDS: usize = 2;
 
 /// What an F0 frame error of 1, a periodicity error of 1 and 100 cents are worth, LS-MAE and MR-STFT
 /// counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra
-/// and voices then weigh as much as each other within a factor of two.
+/// and voices then weigh as much as each other within a factor of two. Checked against PESQ: nine
+/// renderings of eight clips, from noise, from Griffin-Lim's sound at seven levels and Griffin-Lim
+/// alone, come in the same order by both.
 const FFE_WEIGHT: f64 = 2.0;
 const PERIODICITY_WEIGHT: f64 = 1.0;
 const HUNDRED_CENTS_WEIGHT: f64 = 0.5;
