@@ -80,15 +80,17 @@ proptest! {
         prior in 0usize..3,
         sampler in prop::sample::select(vec!["ancestral", "ddim", "dpm++2m"]),
         causal in any::<bool>(),
+        polish in 0usize..3,
     ) {
         let padding =
             if causal { Padding::Causal { look_ahead: 2 } } else { Padding::Symmetric };
         let voice = voice(PRIORS[prior], padding);
         let mel = mel(frames);
-        let whole = render(&voice, settings(steps, sampler, 1000), &mel);
+        let settings = |chunk| Settings { polish, ..settings(steps, sampler, chunk) };
+        let whole = render(&voice, settings(1000), &mel);
         prop_assert_eq!(whole.len(), frames * 300);
         prop_assert!(whole.iter().any(|v| *v != 0.0));
-        let chunked = render(&voice, settings(steps, sampler, chunk), &mel);
+        let chunked = render(&voice, settings(chunk), &mel);
         prop_assert!(whole == chunked);
     }
 

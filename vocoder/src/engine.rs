@@ -33,7 +33,6 @@ use crate::config::ModelConfig;
 use crate::kernel::panel;
 use crate::network::Weights;
 use crate::sampler::Sampler;
-use crate::schedule::Schedule;
 use crate::{Error, Result};
 use cascade::{Cascade, Steps};
 use net::Net;
@@ -93,8 +92,8 @@ pub struct Piece<'a> {
 }
 
 impl Engine {
-    /// Packs `weights`, which must fit `config`, for the chain of `sampler` over `schedule`, whose noise
-    /// is that of `seed`.
+    /// Packs `weights`, which must fit `config`, for the chain of `sampler`, whose noise is that of
+    /// `seed`.
     ///
     /// # Errors
     /// Weights that can't be read; [`ISA_VARIABLE`] names instructions that this machine lacks.
@@ -102,7 +101,7 @@ impl Engine {
         config: &ModelConfig,
         weights: &Weights,
         precision: Precision,
-        (sampler, schedule): (Sampler, &Schedule),
+        sampler: Sampler,
         seed: u64,
     ) -> Result<Self> {
         let isa = Isa::detect()?;
@@ -114,11 +113,11 @@ impl Engine {
         let steps: Box<dyn Steps> = match precision {
             Precision::Bf16 => {
                 let net = Net::<half::bf16>::new(config, weights)?;
-                Box::new(Cascade::new(net, isa, sampler, schedule, seed))
+                Box::new(Cascade::new(net, isa, sampler, seed))
             }
             _ => {
                 let net = Net::<f32>::new(config, weights)?;
-                Box::new(Cascade::new(net, isa, sampler, schedule, seed))
+                Box::new(Cascade::new(net, isa, sampler, seed))
             }
         };
         Ok(Engine { steps, precision, isa })

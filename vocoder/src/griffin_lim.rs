@@ -76,7 +76,11 @@ impl GriffinLim {
     pub fn refine(&self, mel: &Mel, sound: &[f32]) -> Result<Vec<f32>> {
         let length = mel.frames * mel.config.hop;
         if mel.frames == 0 || sound.len() != length {
-            return Err(Error::mismatch("sound to refine", format!("{length} samples"), sound.len()));
+            return Err(Error::mismatch(
+                "sound to refine",
+                format!("{length} samples"),
+                sound.len(),
+            ));
         }
         let mut search = Search::new(self, mel, 0);
         // Frame 0 begins `pad` samples before the clip does.

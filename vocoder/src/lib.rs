@@ -22,6 +22,7 @@ pub mod render;
 pub mod sampler;
 pub mod schedule;
 pub mod start;
+pub mod trace;
 pub mod voice;
 
 mod kernel;

@@ -27,7 +27,7 @@ use windows::Windows;
 
 /// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),
 /// near enough to stop a chain that runs away.
-const WHITE_PEAK: f32 = 30.0;
+pub(crate) const WHITE_PEAK: f32 = 30.0;
 
 /// How to render.
 #[derive(Debug, Clone)]
@@ -198,6 +198,11 @@ impl ClipState {
         (self.kept_from, self.done) = (0, 0);
         self.memory = Memory::default();
         self.polish.reset();
+    }
+
+    /// Evaluations of the network on the way down.
+    fn evaluations(&self) -> usize {
+        self.settings.sampler.evaluations(self.settings.schedule.steps())
     }
 
     fn received(&self) -> usize {

@@ -12,6 +12,10 @@
 //! with t the level that the sample is at, s the one that it moves to, alpha = l,
 //! sigma = sqrt(1 - l^2). The rules differ in a, b, c and D alone. The clean signal, l = 1, is
 //! reached by a = c = 0, b = 1, D = x0_hat: the last step adds no noise.
+//!
+//! A rule that asks the network twice a step, such as Heun's, is two such updates, the second at the
+//! level that the first has reached. What is counted below is these *evaluations*: for most rules
+//! one a step.
 
 mod coefficients;
 mod kind;
@@ -45,7 +49,7 @@ pub struct Sampler {
     clip: Clip,
     /// The deviation S per sample, empty for 1.
     deviation: Vec<f32>,
-    /// x0_hat of the step before, per sample; empty for rules that don't look back.
+    /// x0_hat of the evaluation before, per sample; empty for rules that don't look back.
     previous: Vec<f32>,
     looks_back: bool,
 }
@@ -79,12 +83,17 @@ impl Sampler {
         }
     }
 
-    /// Number of steps.
+    /// Number of evaluations of the network.
     pub fn steps(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether step `step` (0 is the noisiest) adds fresh noise.
+    /// The level at which the network is asked for evaluation `step`; none beyond the last.
+    pub fn level(&self, step: usize) -> Option<f64> {
+        self.steps.get(step).map(|c| c.level)
+    }
+
+    /// Whether evaluation `step` (0 is the noisiest) adds fresh noise.
     pub fn needs_noise(&self, step: usize) -> bool {
         self.steps.get(step).is_some_and(|c| c.noise != 0.0)
     }
@@ -146,9 +155,9 @@ impl Sampler {
         Ok(())
     }
 
-    /// Moves `x` from the level of step `step` (0 is the noisiest) to the next one, in place.
+    /// Moves `x` from the level of evaluation `step` (0 is the noisiest) on, in place.
     ///
-    /// `eps_hat` is the network's prediction at the level of `step`; `z` is unit noise, which may be
+    /// `eps_hat` is the network's prediction at [the level](Sampler::level) of `step`; `z` is unit noise, which may be
     /// empty unless [`Sampler::needs_noise`]. Steps are run in their order; step 0 starts anew.
     ///
     /// # Errors
@@ -218,3 +227,5 @@ impl Sampler {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod toy_tests;

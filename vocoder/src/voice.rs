@@ -160,7 +160,11 @@ impl Voice {
         }
         self.start.validate()?;
         if self.polish > MAX_POLISH {
-            return Err(Error::mismatch("polish", format!("at most {MAX_POLISH} rounds"), self.polish));
+            return Err(Error::mismatch(
+                "polish",
+                format!("at most {MAX_POLISH} rounds"),
+                self.polish,
+            ));
         }
         for (steps, levels) in &self.schedules {
             let schedule = Schedule::explicit(levels.clone())?;
@@ -262,7 +266,13 @@ impl Voice {
                 hash.update(value.to_le_bytes());
             }
         }
-        let configs = serde_json::to_vec(&(&self.model, &self.mel, &self.start, self.polish, &self.schedules));
+        let configs = serde_json::to_vec(&(
+            &self.model,
+            &self.mel,
+            &self.start,
+            self.polish,
+            &self.schedules,
+        ));
         hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

@@ -7,7 +7,6 @@ use super::pass::{Buffers, MelPart, Pass};
 use super::{Isa, Piece};
 use crate::noise::{self, Noise};
 use crate::sampler::{Rows, Sampler};
-use crate::schedule::Schedule;
 use crate::{Error, Result};
 
 /// A cascade in some precision.
@@ -40,10 +39,13 @@ pub(super) struct Cascade<T> {
 }
 
 impl<T: Scratched> Cascade<T> {
-    pub fn new(net: Net<T>, isa: Isa, sampler: Sampler, schedule: &Schedule, seed: u64) -> Self {
-        let steps = schedule.steps();
+    pub fn new(net: Net<T>, isa: Isa, sampler: Sampler, seed: u64) -> Self {
+        let steps = sampler.steps();
         Cascade {
-            levels: schedule.levels().iter().map(|&level| net.encode(level)).collect(),
+            levels: (0..steps)
+                .filter_map(|step| sampler.level(step))
+                .map(|level| net.encode(level))
+                .collect(),
             mel: MelPart::new(&net),
             frames: 0,
             last_frame: Vec::new(),

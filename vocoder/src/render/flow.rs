@@ -25,12 +25,11 @@ pub(super) struct Flow {
 impl Flow {
     pub fn new(voice: &Voice, settings: &Settings) -> Result<Self> {
         let sampler = Sampler::new(settings.sampler, &settings.schedule, settings.clip);
-        let chain = (sampler, &settings.schedule);
         // Checks that the weights fit the config.
         voice.network(&candle_core::Device::Cpu)?;
         let (model, weights) = (&voice.model, &voice.weights);
         Ok(Self {
-            engine: Engine::new(model, weights, settings.precision, chain, settings.seed)?,
+            engine: Engine::new(model, weights, settings.precision, sampler, settings.seed)?,
             look_ahead: match voice.model.padding {
                 Padding::Symmetric => 0,
                 Padding::Causal { look_ahead } => look_ahead,

@@ -42,8 +42,8 @@ pub fn latency(
     let margin = Prior::NEIGHBOURS + start.reach(mel);
     let frames = Polish::reach(mel, polish)
         + match model.padding {
-        Padding::Causal { look_ahead } => margin.max(look_ahead),
-        Padding::Symmetric => margin + steps * reach(model).frames_ahead,
+            Padding::Causal { look_ahead } => margin.max(look_ahead),
+            Padding::Symmetric => margin + steps * reach(model).frames_ahead,
         };
     Latency { mel: mel.look_ahead(), frames, samples: mel.look_ahead() + frames * mel.hop }
 }

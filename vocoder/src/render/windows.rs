@@ -26,7 +26,7 @@ impl Windows {
     /// Renders what the received frames allow. `ended` says that no frame will follow.
     pub fn advance(&self, clip: &mut ClipState, ended: bool) -> Result<Vec<f32>> {
         let chunk = clip.settings.chunk_frames;
-        let ahead = clip.settings.schedule.steps() * self.reach.frames_ahead + clip.margin();
+        let ahead = clip.evaluations() * self.reach.frames_ahead + clip.margin();
         let mut samples = Vec::new();
         while clip.received() >= clip.done + chunk + ahead {
             samples.extend(self.chunk(clip, chunk, false)?);
@@ -41,7 +41,7 @@ impl Windows {
     /// Renders the next `frames` frames.
     fn chunk(&self, clip: &mut ClipState, frames: usize, ended: bool) -> Result<Vec<f32>> {
         let settings = clip.settings.clone();
-        let steps = settings.schedule.steps();
+        let steps = clip.evaluations();
         let (from, to) = (clip.done, clip.done + frames);
         let total = if ended { clip.received() } else { usize::MAX };
         // The window of the output of each step, before it is cut to the clip.
@@ -72,7 +72,8 @@ impl Windows {
         let mut sampler = Sampler::new(settings.sampler, &settings.schedule, settings.clip);
         sampler.set_deviation(&clip.deviation(&context, local(start)..local(end))?);
         let mut fresh = Vec::new();
-        for (step, &level) in settings.schedule.levels().iter().enumerate() {
+        let levels: Vec<f64> = (0..steps).filter_map(|step| sampler.level(step)).collect();
+        for (step, level) in levels.into_iter().enumerate() {
             let mel = &context.data[local(start) * bands..local(end) * bands];
             let predicted = self.predict(&context, &signal, mel, level)?;
             let (next_start, next_end) = window(steps - 1 - step);
