@@ -116,9 +116,9 @@ fn channels_without_a_place_are_refused() {
 #[test]
 fn rates_that_make_no_sense_are_refused() {
     let (_folder, path) = in_folder("tone.wav");
-    wav(&path, 1, 768_000, 16, false);
+    wav(&path, 1, 384_000, 16, false);
     let resampled = audio::read_at(&path, RATE).unwrap().audio.samples;
-    assert_eq!(resampled.len(), LEN / 32);
+    assert_eq!(resampled.len(), LEN / 16);
 
     wav(&path, 1, 1, 16, false);
     assert_eq!(audio::read(&path).unwrap().audio.sample_rate, 1);
@@ -126,7 +126,7 @@ fn rates_that_make_no_sense_are_refused() {
     assert!(message.contains("1 Hz to 24000 Hz") && !message.contains('\n'), "{message}");
 
     let mut bytes = std::fs::read(&path).unwrap();
-    for rate in [0, 768_001, u32::MAX] {
+    for rate in [0, 384_001, 768_000, u32::MAX] {
         bytes[24..28].copy_from_slice(&rate.to_le_bytes());
         std::fs::write(&path, &bytes).unwrap();
         assert!(refusal(&path).contains(&format!("got {rate}")));

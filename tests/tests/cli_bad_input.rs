@@ -77,8 +77,8 @@ fn damaged_audio() {
     bench.render(&text).expect_error(1, &["text.mp3"]);
 }
 
-/// The highest rate there is renders; more channels than audio formats give a place, and less than a
-/// frame of sound, are told.
+/// The highest rate there is renders; more, more channels than audio formats give a place, and less
+/// than a frame of sound, are told.
 #[test]
 fn extreme_audio_is_rendered_or_told() {
     let tone: Vec<u8> =
@@ -89,7 +89,11 @@ fn extreme_audio_is_rendered_or_told() {
     bench.render(&wide).expect_error(1, &["wide.wav", "1 to 18 channels", "64"]);
     let one = bench.file("one.wav", &wav(1, 24_000, 2, &[0, 32]));
     bench.render(&one).expect_error(1, &["one.wav", "300 samples", "got 1"]);
-    let fast = bench.render(&bench.file("fast.wav", &wav(1, 768_000, bytes, &tone)));
+    let faster = bench.file("faster.wav", &wav(1, 768_000, bytes, &tone));
+    bench.render(&faster).expect_error(1, &["faster.wav", "1 to 384000 Hz", "got 768000"]);
+    let slow = bench.file("slow.wav", &wav(1, 1, bytes, &tone));
+    bench.render(&slow).expect_error(1, &["slow.wav", "1 Hz to 24000 Hz"]);
+    let fast = bench.render(&bench.file("fast.wav", &wav(1, 384_000, bytes, &tone)));
     assert_eq!(fast.status, 0, "{}", fast.stderr);
 }
 

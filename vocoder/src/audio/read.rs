@@ -39,8 +39,8 @@ pub struct AudioFile {
     pub notices: Vec<String>,
 }
 
-/// Highest rate that a header may claim.
-const MAX_RATE: u32 = 768_000;
+/// Highest rate that a header may claim: that of the fastest converters. A header with more is damaged.
+const MAX_RATE: u32 = 384_000;
 
 /// Most channels of a wav: those to which its format gives a place.
 const MAX_WAV_CHANNELS: u16 = 18;
@@ -64,7 +64,7 @@ impl AudioReader {
     ///
     /// # Errors
     /// A file that can't be opened, is of no known kind, has no audio, claims a rate outside 1 Hz to
-    /// 768 kHz, or is a wav of more than 18 channels.
+    /// 384 kHz, or is a wav of more than 18 channels.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(|error| Error::io(path, error))?;
         if file.metadata().map_err(|error| Error::io(path, error))?.is_dir() {
