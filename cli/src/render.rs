@@ -15,7 +15,7 @@ use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
-use vocoder::schedule::{LAST_LEVEL, Schedule};
+use vocoder::schedule::{FIRST_LEVEL, Schedule};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 
@@ -320,8 +320,8 @@ fn schedule(how: &How, start: Start, voice: &Voice) -> Result<Schedule> {
     let Some(name) = &how.schedule else {
         return Ok(match start {
             _ if start == voice.start => voice.schedule(steps)?,
-            Start::Noise => Schedule::named("log-snr", steps)?,
-            Start::GriffinLim { level, .. } => Schedule::log_snr(steps, level, LAST_LEVEL)?,
+            Start::Noise => Schedule::plain(steps, FIRST_LEVEL)?,
+            Start::GriffinLim { level, .. } => Schedule::plain(steps, level)?,
         });
     };
     if vocoder::schedule::NAMES.contains(&name.as_str()) {

@@ -21,7 +21,7 @@ use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip as Clipping, SamplerKind};
-use vocoder::schedule::{FIRST_LEVEL, LAST_LEVEL, Schedule, lambda, level_of_lambda};
+use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda, level_of_lambda};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 use vocoder::{Error, Result};
@@ -150,7 +150,7 @@ impl<'a> Learner<'a> {
     /// # Errors
     /// No steps, or more than a schedule can have.
     pub fn even(&self, steps: usize) -> Result<Schedule> {
-        Schedule::log_snr(steps, first_level(self.start), LAST_LEVEL)
+        Schedule::plain(steps, first_level(self.start))
     }
 
     /// The best of `candidates` schedules of a grid search in the manner of WaveGrad (Chen et al. 2020,

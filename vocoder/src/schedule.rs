@@ -31,6 +31,10 @@ pub const FIRST_LEVEL: f64 = 0.081_379_63;
 /// The cleanest level of that schedule, sqrt(1 - 1e-6): noise 60 dB below the signal.
 pub const LAST_LEVEL: f64 = 0.999_999_5;
 
+/// The cleanest level of [`Schedule::plain`]: noise 30 dB below the signal in every band. Few steps are
+/// better spent above it than on what is hardly heard.
+pub const PLAIN_LAST_LEVEL: f64 = 0.999_5;
+
 /// The largest [`Schedule::prior_mismatch`] that passes as a match: 1 % of the variance, 0.04 dB.
 pub const MAX_PRIOR_MISMATCH: f64 = 0.01;
 
@@ -172,6 +176,16 @@ impl Schedule {
         Self::explicit([first_level, last_level])?;
         let lambdas = spaced(lambda(first_level), lambda(last_level), steps);
         Self::explicit(lambdas.map(level_of_lambda).collect::<Vec<_>>())
+    }
+
+    /// Levels uniform in lambda from `first_level` on, for a chain that nobody tuned: to
+    /// [`PLAIN_LAST_LEVEL`], or a little further where the chain begins near it.
+    ///
+    /// # Errors
+    /// As [`Schedule::log_snr`].
+    pub fn plain(steps: usize, first_level: f64) -> Result<Self> {
+        let beyond = level_of_lambda(lambda(first_level) + 1.0);
+        Self::log_snr(steps, first_level, PLAIN_LAST_LEVEL.max(beyond))
     }
 
     /// Number of steps, that is evaluations of the network.

@@ -9,7 +9,7 @@ pub mod lmnt;
 use crate::config::ModelConfig;
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
-use crate::schedule::{LAST_LEVEL, Schedule};
+use crate::schedule::{FIRST_LEVEL, Schedule};
 use crate::start::Start;
 use crate::{Error, Result, output_file};
 use candle_core::{DType, Device, Tensor};
@@ -197,8 +197,8 @@ impl Voice {
         match self.schedules.get(&steps) {
             Some(levels) => Schedule::explicit(levels.clone()),
             None => match self.start {
-                Start::Noise => Schedule::named("log-snr", steps),
-                Start::GriffinLim { level, .. } => Schedule::log_snr(steps, level, LAST_LEVEL),
+                Start::Noise => Schedule::plain(steps, FIRST_LEVEL),
+                Start::GriffinLim { level, .. } => Schedule::plain(steps, level),
             },
         }
     }

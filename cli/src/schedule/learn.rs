@@ -42,6 +42,10 @@ pub struct LearnArgs {
     /// With a start from Griffin-Lim: keeps the first level where --start has it
     #[arg(long)]
     hold_first: bool,
+    /// Rounds of Griffin-Lim after the chain, which the voice then has and the candidates are judged
+    /// with; levels for another number are dropped [default: the voice's own]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
+    polish: Option<u8>,
     /// Learns again what the voice has
     #[arg(long)]
     force: bool,
@@ -86,6 +90,10 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
         }
         voice.schedules.clear();
         voice.start = start;
+    }
+    if let Some(rounds) = args.polish.map(usize::from).filter(|rounds| *rounds != voice.polish) {
+        voice.schedules.clear();
+        voice.polish = rounds;
     }
     let mut wanted: Vec<usize> = args.steps.iter().map(|&steps| steps as usize).collect();
     wanted.sort_unstable();
@@ -186,11 +194,13 @@ fn take_schedules(voice: &mut Voice, out: &Path) {
     let Ok(earlier) = Voice::load(out) else { return };
     let bare = |voice: &Voice| {
         let mut voice = voice.clone();
-        (voice.start, voice.schedules) = (Start::Noise, Default::default());
+        (voice.start, voice.polish) = (Start::Noise, 0);
+        voice.schedules.clear();
         voice.content_hash().ok()
     };
     if bare(voice) == bare(&earlier) {
-        (voice.start, voice.schedules) = (earlier.start, earlier.schedules);
+        (voice.start, voice.polish) = (earlier.start, earlier.polish);
+        voice.schedules = earlier.schedules;
     }
 }
 

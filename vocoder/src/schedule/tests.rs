@@ -166,3 +166,16 @@ fn wrong_numbers_are_refused_with_what_was_expected() {
     assert!(Schedule::explicit([0.1, 0.9]).unwrap().tie_to_prior(0.0).is_err());
     assert!(Schedule::read(Path::new("no/such/schedule.json")).is_err());
 }
+
+#[test]
+fn plain_schedules_begin_where_they_are_told() {
+    for first in [FIRST_LEVEL, 0.9, 0.999, 0.999_9] {
+        for steps in [1, 2, 50] {
+            let schedule = Schedule::plain(steps, first).unwrap();
+            assert_eq!(schedule.steps(), steps);
+            assert!((schedule.levels()[0] - first).abs() < 1e-9);
+            let last = schedule.levels()[steps - 1];
+            assert!(steps == 1 || last >= PLAIN_LAST_LEVEL - 1e-9 && last < 1.0);
+        }
+    }
+}
