@@ -23,6 +23,9 @@ RATE = 16_000
 # Two-sided 95 % points of Student's t for 35 degrees of freedom (36 clips), and for many.
 T_35, T_MANY = 2.030, 1.960
 
+# Of `vocoder eval --json`: the key, a factor and digits.
+OWN = [("ls_mae", 1, 3), ("mr_stft", 1, 3), ("f0_rmse_cents", 1, 1), ("vuv_f1", 1, 3), ("ffe", 100, 1)]
+
 
 def at_16_khz(path):
     samples, rate = soundfile.read(path)
@@ -50,14 +53,18 @@ def row(recordings, folder, method):
         pesqs, stois = zip(*pool.map(scores, pairs))
     summary = json.loads((folder / f"{method}.json").read_text().splitlines()[-1])["summary"]
     mean = json.loads((folder / f"{method}.eval.json").read_text())["mean"]["generated"]
-    own = [f"{mean[key]['mean']:.3f} ± {mean[key]['half_width']:.3f}" for key in ("ls_mae", "mr_stft")]
-    name = f"{method} steps" if method.isdigit() else "Griffin-Lim"
-    return [name, with_interval(pesqs), with_interval(stois), *own, f"{summary['computing_s'] / summary['audio_s']:.2f}"]
+    own = [
+        f"{scale * mean[key]['mean']:.{digits}f} ± {scale * mean[key]['half_width']:.{digits}f}"
+        for key, scale, digits in OWN
+    ]
+    speed = f"{summary['computing_s'] / summary['audio_s']:.2f}"
+    return [method.replace("-", " "), with_interval(pesqs), with_interval(stois), *own, speed]
 
 
 def main():
     recordings, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    print("| | PESQ-WB | STOI | LS-MAE | MR-STFT | RTF |\n| --- | --- | --- | --- | --- | --- |")
+    heads = ["", "PESQ-WB", "STOI", "LS-MAE", "MR-STFT", "F0 cents", "VUV-F1", "FFE %", "RTF"]
+    print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
     for method in sys.argv[3:]:
         print("| " + " | ".join(row(recordings, folder, method)) + " |", flush=True)
 
