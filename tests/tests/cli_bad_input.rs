@@ -119,7 +119,7 @@ fn damaged_voices() {
     let bench = Bench::new();
     let whole = std::fs::read(tiny_voice(bench.folder.path())).unwrap();
     let half = bench.file("half.safetensors", &whole[..whole.len() / 2]);
-    let newer = rewrite(&whole, r#""version":"1""#, r#""version":"9""#);
+    let newer = rewrite(&whole, r#""version":"2""#, r#""version":"9""#);
     let newer = bench.file("newer.safetensors", &newer);
     let text = bench.file("text.safetensors", b"a voice? no");
     for (voice, words) in [

@@ -18,6 +18,9 @@ use crate::{interrupt, output, start, voices};
 /// Candidates that a search tries, about.
 const USUAL_CANDIDATES: f64 = 60.0;
 
+/// Candidates from one line of log to the next.
+const NOTED: usize = 20;
+
 /// Learns levels from recordings, and stores them in the voice
 ///
 /// Clips that training would hold out for validation, and others where these are few, judge the
@@ -161,6 +164,9 @@ fn learn(
     let neighbour = nearest(voice, steps)?;
     let observe = |tried: usize, least: f64| {
         ticker.at(tried as f64 / USUAL_CANDIDATES, format!("{steps} steps: distance {least:.4}"));
+        if tried.is_multiple_of(NOTED) {
+            progress.note(format!("{steps} steps: {tried} candidates, distance {least:.4}"));
+        }
         !interrupt::requested()
     };
     let learned = learner.learn(steps, neighbour.as_ref(), observe);
