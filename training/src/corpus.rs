@@ -1,8 +1,10 @@
 //! The clips to train on: an LJSpeech folder (`metadata.csv` and `wavs/`) or any folder of audio.
 
+use crate::cache::{Cache, Decoded};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use vocoder::{Error, Result, audio};
 use walkdir::WalkDir;
@@ -10,8 +12,11 @@ use walkdir::WalkDir;
 /// One clip in [`VALIDATION_SHARE`] is held out, chosen by its id.
 const VALIDATION_SHARE: u64 = 50;
 
+/// Clips that a remark of the report names.
+const NAMED: usize = 3;
+
 /// Clips whose loudest sample is below this are taken for silent (-60 dB).
-const SILENT: f32 = 1e-3;
+const SILENT: u16 = 33;
 
 /// A decoded clip at the corpus's rate. 16 bits a sample: LJSpeech fits into 4.2 GB.
 #[derive(Debug, Clone)]
@@ -23,7 +28,7 @@ pub struct Clip {
 }
 
 /// What was found, and what was done with it. Printed before training.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Clips to train on.
     pub training: usize,
@@ -31,6 +36,9 @@ pub struct Report {
     pub validation: usize,
     /// Hours of both.
     pub hours: f64,
+    /// How many files there were of each rate, in Hz. What differs from the voice's is resampled.
+    #[serde(default)]
+    pub rates: Vec<(u32, usize)>,
     /// Clips that touch full scale. Kept.
     pub clipped: Vec<String>,
     /// Clips without sound. Left out.
@@ -39,6 +47,41 @@ pub struct Report {
     pub short: Vec<String>,
     /// Files that can't be decoded, with the reason. Left out.
     pub unreadable: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    /// One sentence for each fact, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rates: Vec<String> =
+            self.rates.iter().map(|(rate, count)| format!("{count} at {rate} Hz")).collect();
+        write!(
+            f,
+            "{} clips to train on, {} to validate, {:.2} hours; files: {}.",
+            self.training,
+            self.validation,
+            self.hours,
+            rates.join(", ")
+        )?;
+        for (what, list) in self.remarks() {
+            let more = if list.len() > NAMED { ", …" } else { "" };
+            let some: Vec<&str> = list.iter().take(NAMED).map(String::as_str).collect();
+            write!(f, " {} clips {what}: {}{more}.", list.len(), some.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// What was not as it should be, what was done with it, and the clips.
+    fn remarks(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
+        let all = [
+            ("touch full scale (kept)", &self.clipped),
+            ("are silent (left out)", &self.silent),
+            ("are shorter than a crop (left out)", &self.short),
+            ("can't be read (left out)", &self.unreadable),
+        ];
+        all.into_iter().filter(|(_, list)| !list.is_empty())
+    }
 }
 
 /// Decoded clips, split into two sets.
@@ -59,20 +102,39 @@ impl Corpus {
     /// # Errors
     /// A folder that can't be listed, or no clip to train on.
     pub fn load(folders: &[PathBuf], sample_rate: u32, min_samples: usize) -> Result<Self> {
+        Self::load_cached(folders, sample_rate, min_samples, None)
+    }
+
+    /// As [`Corpus::load`], keeping decoded clips in the folder `cache` and taking them from there.
+    ///
+    /// # Errors
+    /// As [`Corpus::load`]; a cache that can't be written.
+    pub fn load_cached(
+        folders: &[PathBuf],
+        sample_rate: u32,
+        min_samples: usize,
+        cache: Option<&Path>,
+    ) -> Result<Self> {
         let mut paths = Vec::new();
         for folder in folders {
             paths.extend(clips_of(folder)?);
         }
-        let decoded: Vec<(String, Result<Vec<f32>>)> = paths
+        let cache = cache.map(|folder| Cache::new(folder, sample_rate)).transpose()?;
+        let decoded: Vec<(String, Result<Decoded>)> = paths
             .par_iter()
             .map(|path| {
                 let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                (id, audio::read_at(path, sample_rate).map(|file| file.audio.samples))
+                let decode = || decode(path, sample_rate);
+                let clip = match &cache {
+                    Some(cache) => cache.get(path, decode),
+                    None => decode(),
+                };
+                (id, clip)
             })
             .collect();
         let mut corpus = Corpus::default();
-        for (id, samples) in decoded {
-            corpus.add(id, samples, min_samples);
+        for (id, clip) in decoded {
+            corpus.add(id, clip, min_samples);
         }
         let seconds: usize =
             corpus.training.iter().chain(&corpus.validation).map(|c| c.samples.len()).sum();
@@ -101,26 +163,37 @@ impl Corpus {
         Ok(corpus)
     }
 
-    fn add(&mut self, id: String, samples: Result<Vec<f32>>, min_samples: usize) {
-        let samples = match samples {
-            Ok(samples) => samples,
+    fn add(&mut self, id: String, clip: Result<Decoded>, min_samples: usize) {
+        let Decoded { samples, source_rate } = match clip {
+            Ok(clip) => clip,
             Err(error) => return self.report.unreadable.push(error.to_string()),
         };
-        let peak = samples.iter().fold(0f32, |peak, v| peak.max(v.abs()));
+        let rates = &mut self.report.rates;
+        match rates.binary_search_by_key(&source_rate, |(rate, _)| *rate) {
+            Ok(known) => rates[known].1 += 1,
+            Err(place) => rates.insert(place, (source_rate, 1)),
+        }
+        let peak = samples.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
         if samples.len() < min_samples {
             return self.report.short.push(id);
         }
         if peak < SILENT {
             return self.report.silent.push(id);
         }
-        if peak >= 1.0 {
+        if peak >= 32_767 {
             self.report.clipped.push(id.clone());
         }
-        let samples = samples.iter().map(|v| (v * 32767.0).round() as i16).collect();
         let held_out = is_held_out(&id);
         let clip = Clip { id, samples };
         if held_out { self.validation.push(clip) } else { self.training.push(clip) }
     }
+}
+
+fn decode(path: &Path, sample_rate: u32) -> Result<Decoded> {
+    let source_rate = audio::probe(path)?.sample_rate;
+    let samples = audio::read_at(path, sample_rate)?.audio.samples;
+    let samples = samples.iter().map(|v| (v * 32767.0).round() as i16).collect();
+    Ok(Decoded { samples, source_rate })
 }
 
 /// The audio files of a folder, sorted: those that `metadata.csv` names where there is one.
