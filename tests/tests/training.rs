@@ -218,7 +218,7 @@ fn a_run_shows_itself() {
         })
         .collect();
     assert_eq!(best[0], (2, true));
-    let last_best = best.iter().filter(|(_, best)| *best).next_back().unwrap().0;
+    let last_best = best.iter().rfind(|(_, best)| *best).unwrap().0;
     let voice = Voice::load(&run.out.join("voice-best.safetensors")).unwrap();
     assert_eq!(voice.provenance.steps, last_best);
     let report = fs::read_to_string(run.out.join("report.html")).unwrap();
@@ -268,7 +268,7 @@ fn what_is_left_out_is_counted() {
     wav("silent", &vec![0.0; 30_000]);
     wav("unlisted", &tone(30_000, 0.5));
     fs::write(data.join("wavs/broken.wav"), b"RIFF, but no more").unwrap();
-    let metadata = "good|Text.|Text.\nloud|x|x\nshort|x|x\nsilent|x|x\nbroken|x|x\n";
+    let metadata = "good|Text.|Text.\nloud|x|x\nshort|x|x\nsilent|x|x\nbroken|x|x\ngone|x|x\n";
     fs::write(data.join("metadata.csv"), metadata).unwrap();
 
     let corpus = training::corpus::Corpus::load(std::slice::from_ref(&data), 24_000, 7200).unwrap();
@@ -277,6 +277,10 @@ fn what_is_left_out_is_counted() {
     assert_eq!(report.short, ["short"]);
     assert_eq!(report.silent, ["silent"]);
     assert_eq!(report.clipped, ["loud"]);
+    assert_eq!(
+        (&report.missing[..], &report.unlisted[..]),
+        (&["gone".into()][..], &["unlisted".into()][..])
+    );
     assert_eq!(report.unreadable.len(), 1);
     assert_eq!(report.rates, [(22_050, 4)]);
     // Resampled to 24 kHz: 30000 * 24000 / 22050 samples each.

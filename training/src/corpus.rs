@@ -4,6 +4,7 @@ use crate::cache::{Cache, Decoded};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use vocoder::{Error, Result, audio};
@@ -47,6 +48,12 @@ pub struct Report {
     pub short: Vec<String>,
     /// Files that can't be decoded, with the reason. Left out.
     pub unreadable: Vec<String>,
+    /// Clips that a `metadata.csv` lists and no file has.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// Files that a `metadata.csv` beside them doesn't list. Left out.
+    #[serde(default)]
+    pub unlisted: Vec<String>,
 }
 
 impl fmt::Display for Report {
@@ -79,6 +86,8 @@ impl Report {
             ("are silent (left out)", &self.silent),
             ("are shorter than a crop (left out)", &self.short),
             ("can't be read (left out)", &self.unreadable),
+            ("are listed, but there is no such file", &self.missing),
+            ("are not listed in metadata.csv (left out)", &self.unlisted),
         ];
         all.into_iter().filter(|(_, list)| !list.is_empty())
     }
@@ -115,24 +124,23 @@ impl Corpus {
         min_samples: usize,
         cache: Option<&Path>,
     ) -> Result<Self> {
+        let mut corpus = Corpus::default();
         let mut paths = Vec::new();
         for folder in folders {
-            paths.extend(clips_of(folder)?);
+            paths.extend(clips_of(folder, &mut corpus.report)?);
         }
         let cache = cache.map(|folder| Cache::new(folder, sample_rate)).transpose()?;
         let decoded: Vec<(String, Result<Decoded>)> = paths
             .par_iter()
             .map(|path| {
-                let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 let decode = || decode(path, sample_rate);
                 let clip = match &cache {
                     Some(cache) => cache.get(path, decode),
                     None => decode(),
                 };
-                (id, clip)
+                (id_of(path), clip)
             })
             .collect();
-        let mut corpus = Corpus::default();
         for (id, clip) in decoded {
             corpus.add(id, clip, min_samples);
         }
@@ -197,7 +205,7 @@ fn decode(path: &Path, sample_rate: u32) -> Result<Decoded> {
 }
 
 /// The audio files of a folder, sorted: those that `metadata.csv` names where there is one.
-fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
+fn clips_of(folder: &Path, report: &mut Report) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in WalkDir::new(folder).follow_links(true) {
         let entry = entry.map_err(|e| Error::file(folder, format!("can't be listed: {e}")))?;
@@ -208,15 +216,23 @@ fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     paths.sort();
-    let metadata = folder.join("metadata.csv");
-    if let Ok(text) = std::fs::read_to_string(&metadata) {
-        let ids: std::collections::HashSet<&str> =
-            text.lines().filter_map(|line| line.split('|').next()).map(str::trim).collect();
-        paths.retain(|path| {
-            path.file_stem().is_some_and(|s| ids.contains(s.to_string_lossy().as_ref()))
-        });
+    let Ok(text) = std::fs::read_to_string(folder.join("metadata.csv")) else { return Ok(paths) };
+    let mut listed: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.split('|').next()).map(str::trim).collect();
+    listed.remove("");
+    let (known, unlisted): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|path| listed.contains(id_of(path).as_str()));
+    report.unlisted.extend(unlisted.iter().map(|path| id_of(path)));
+    for path in &known {
+        listed.remove(id_of(path).as_str());
     }
-    Ok(paths)
+    report.missing.extend(listed.into_iter().map(str::to_string));
+    Ok(known)
+}
+
+/// A clip's id: its file's name without folder and extension.
+fn id_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Whether a clip belongs to validation: by a hash of its id, so that the same clip is always on the

@@ -16,7 +16,7 @@ use vocoder::{Result, output_file};
 pub struct History {
     data: Option<Report>,
     steps: Vec<StepPoint>,
-    validations: Vec<(u64, f64, Vec<(f64, f64)>)>,
+    validations: Vec<ValidationPoint>,
     previews: Vec<(u64, Vec<Rendering>)>,
     skipped: u64,
 }
@@ -29,6 +29,14 @@ struct StepPoint {
     rate: f64,
     samples_per_second: f64,
     idle: f64,
+}
+
+#[derive(Debug)]
+struct ValidationPoint {
+    step: f64,
+    loss: f64,
+    /// Levels, and the loss at each.
+    by_level: Vec<(f64, f64)>,
 }
 
 impl History {
@@ -48,7 +56,8 @@ impl History {
             }
             Event::Skipped { .. } => self.skipped += 1,
             Event::Validation { step, loss, by_level, .. } => {
-                self.validations.push((*step, *loss, by_level.clone()));
+                let (step, by_level) = (*step as f64, by_level.clone());
+                self.validations.push(ValidationPoint { step, loss: *loss, by_level });
             }
             Event::Preview { step, renderings } => self.previews.push((*step, renderings.clone())),
             Event::Saved { .. } => {}
@@ -62,14 +71,14 @@ impl History {
 
     /// The mean over the steps, then one curve a level.
     fn validation_curves(&self) -> Vec<Curve> {
-        let of = |name: String, value: &dyn Fn(&(u64, f64, Vec<(f64, f64)>)) -> Option<f64>| {
-            let points = self.validations.iter().filter_map(|v| Some((v.0 as f64, value(v)?)));
+        let of = |name: String, value: &dyn Fn(&ValidationPoint) -> Option<f64>| {
+            let points = self.validations.iter().filter_map(|v| Some((v.step, value(v)?)));
             Curve { name, points: points.collect() }
         };
-        let levels = self.validations.last().map_or(&[][..], |(.., by_level)| by_level);
-        let mean = of("validation".into(), &|v| Some(v.1));
+        let levels = self.validations.last().map_or(&[][..], |last| &last.by_level);
+        let mean = of("validation".into(), &|v| Some(v.loss));
         let by_level = levels.iter().enumerate().map(|(i, (level, _))| {
-            of(format!("at level {level}"), &|v| v.2.get(i).map(|(_, loss)| *loss))
+            of(format!("at level {level}"), &|v| v.by_level.get(i).map(|(_, loss)| *loss))
         });
         std::iter::once(mean).chain(by_level).collect()
     }
@@ -104,15 +113,15 @@ pub fn write(out: &Path, config: &TrainConfig, history: &History) -> Result<()> 
         _ = write!(page, "<h2>Preview of step {step}</h2>");
         previews(&mut page, &preview::folder(out, *step), renderings);
     }
-    _ = write!(page, "<h2>Config</h2><pre>{}</pre></body></html>\n", escape(&config.to_toml()?));
+    _ = writeln!(page, "<h2>Config</h2><pre>{}</pre></body></html>", escape(&config.to_toml()?));
     output_file::write_whole(&out.join("report.html"), page.as_bytes())
 }
 
 fn summary(config: &TrainConfig, history: &History) -> String {
     let last = history.steps.last().map_or(0.0, |point| point.step);
-    let best = history.validations.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    let best = best.map_or(String::new(), |(step, loss, _)| {
-        format!("; best validation {loss:.4} at step {step}")
+    let best = history.validations.iter().min_by(|a, b| a.loss.total_cmp(&b.loss));
+    let best = best.map_or(String::new(), |best| {
+        format!("; best validation {:.4} at step {}", best.loss, best.step)
     });
     format!(
         "Step {last} of {}, {:.2} M parameters, {} steps left out for want of a finite gradient{best}.",

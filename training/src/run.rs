@@ -12,12 +12,14 @@ use crate::trainer::{Outcome, Trainer};
 use crate::validation::Validator;
 use candle_core::Device;
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use vocoder::network::initial_weights;
 use vocoder::voice::{Precision, Provenance, Voice};
 use vocoder::{Error, Result, output_file};
+use walkdir::WalkDir;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -151,6 +153,8 @@ fn lock(out: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => {
             Err(Error::file(out, "expected a run of its own, got one that another process trains"))
         }
+        // Some network file systems know no locks.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(e)) => Err(Error::io(&path, e)),
     }
 }
@@ -195,10 +199,10 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
 
 /// Removes the unfinished files of a run that was killed.
 fn sweep(out: &Path) -> Result<()> {
-    for entry in fs::read_dir(out).map_err(|e| Error::io(out, e))?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for entry in WalkDir::new(out).max_depth(3).into_iter().flatten() {
+        let name = entry.file_name().to_string_lossy();
         if name.starts_with('.') && name.ends_with(".part") {
-            fs::remove_file(entry.path()).map_err(|e| Error::io(&entry.path(), e))?;
+            fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
         }
     }
     Ok(())
