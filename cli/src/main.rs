@@ -2,21 +2,25 @@
 //! status 0 done, 1 the work failed, 2 wrong usage, 130 interrupted.
 
 mod batch;
+mod bench;
 mod demo;
 mod device;
 mod devices;
 mod eval;
+mod explain;
 mod failure;
 mod inputs;
 mod interrupt;
 mod mel;
 mod output;
+mod page;
 mod process;
 mod progress;
 mod render;
 mod schedule;
 mod shard;
 mod source;
+mod start;
 mod train;
 mod voice;
 mod voices;
@@ -48,6 +52,7 @@ enum Verb {
     Train(train::TrainArgs),
     Schedule(schedule::ScheduleArgs),
     Eval(eval::EvalArgs),
+    Bench(bench::BenchArgs),
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
 }
@@ -65,6 +70,7 @@ fn main() -> ExitCode {
         Verb::Train(args) => train::run(args, cli.quiet),
         Verb::Schedule(args) => schedule::run(args, cli.quiet),
         Verb::Eval(args) => eval::run(args, cli.quiet),
+        Verb::Bench(args) => bench::run(args, cli.quiet),
         Verb::Demo(args) => demo::run(args, cli.quiet),
         Verb::Devices(args) => devices::run(args),
     });

@@ -1,6 +1,6 @@
 //! `vocoder render`: mels or audio to wav.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use vocoder::audio::{WavFormat, WavWriter};
+use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Renderer, Settings};
@@ -20,18 +21,17 @@ use vocoder::voice::Voice;
 
 use crate::batch::{self, Done, Files, Verb};
 use crate::device::{self, Choice};
+use crate::explain;
 use crate::failure::usage;
-use crate::inputs::{AUDIO, Job, MEL};
+use crate::inputs::{AUDIO, Job, MEL, plan};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::source::Source;
+use crate::start;
 use crate::voices;
 
 /// Steps where neither --steps nor a schedule's file says how many.
 const DEFAULT_STEPS: usize = 6;
-
-/// Level to which Griffin-Lim's sound is noised where neither --start nor the voice says.
-const DEFAULT_START_LEVEL: f64 = 0.9;
 
 /// Mels (.npy, .safetensors) or audio, whose mel is taken first, to wav
 #[derive(Debug, Args)]
@@ -40,6 +40,10 @@ pub struct RenderArgs {
     files: Files,
     #[command(flatten)]
     how: How,
+    /// Also writes a page that shows the chain of the first input's first 4 seconds from noise to
+    /// sound, step by step, to look at and to listen to
+    #[arg(long, value_name = "HTML")]
+    explain: Option<PathBuf>,
 }
 
 /// How to render.
@@ -51,13 +55,15 @@ pub struct How {
     /// Runs of the network: more is better and slower [default: 6]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m; or griffin-lim, which needs no voice
+    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
+    /// the network twice a step but the last; or griffin-lim, which needs no voice
     #[arg(long, value_name = "NAME", default_value = "ancestral")]
     pub sampler: Rule,
-    /// Where the chain starts: noise; griffin-lim, whose sound from the same mel it refines; or
-    /// griffin-lim:LEVEL, noised to this level first [default: the voice's own]
-    #[arg(long, value_name = "START", value_parser = parse_start)]
-    pub start: Option<Start>,
+    /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
+    /// griffin-lim:LEVEL, noised to this level first, or griffin-lim:LEVEL:ROUNDS [default: the
+    /// voice's own]
+    #[arg(long, value_name = "START")]
+    pub start: Option<start::Choice>,
     /// Noise levels: a JSON file, or linear, cosine, sigmoid, fibonacci, log-snr [default: the
     /// voice's own]
     #[arg(long, value_name = "FILE|NAME")]
@@ -71,6 +77,14 @@ pub struct How {
     /// auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto")]
     pub device: Choice,
+    /// Rounds of Griffin-Lim after the chain that keep its phases and give it the mel's magnitudes; 0
+    /// for the bare chain [default: the voice's own]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub polish: Option<u8>,
+    /// Precision of products on the CPU: f32; bf16, faster where the processor has it; auto takes what
+    /// is faster
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub precision: Precision,
     /// Threads that compute [default: one a core]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
@@ -120,9 +134,46 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<()> {
     if !quiet {
         machine.warnings.iter().for_each(|line| eprintln!("{line}"));
     }
-    let taken: Vec<&str> = AUDIO.iter().chain(MEL).copied().collect();
+    if let Some(page) = &args.explain {
+        explain(args, page)?;
+    }
+    let taken = taken();
     let verb = Verb { taken: &taken, written: &["wav"], participle: "rendered" };
     batch::run(&args.files, verb, quiet, |job, progress| machine.render(job, &args.how, progress))
+}
+
+/// Extensions of what is rendered.
+fn taken() -> Vec<&'static str> {
+    AUDIO.iter().chain(MEL).copied().collect()
+}
+
+/// Writes the page that `--explain` asks for.
+fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
+    let Rule::Network(sampler) = args.how.sampler else {
+        return Err(usage("--explain: expected a sampler that has a network, got griffin-lim"));
+    };
+    let voice = voices::load(&args.how.voice)?;
+    let (device, _) = args.how.device.open()?;
+    let settings = settings(&args.how, sampler, &voice)?;
+    let jobs = plan(&args.files.inputs, &args.files.out, &taken(), &["wav"])?;
+    let Some(job) = jobs.first() else { return Ok(()) };
+    explain::write(&job.input, page, &voice, &device, &settings)
+}
+
+/// How `how` asks `voice` to render.
+fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> {
+    let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
+    Ok(Settings {
+        schedule: schedule(how, start, voice)?,
+        sampler,
+        clip: how.clip,
+        start,
+        seed: how.seed,
+        chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
+        polish: how.polish.map_or(voice.polish, usize::from),
+        precision: how.precision,
+    })
 }
 
 /// A renderer that is ready to work.
@@ -136,7 +187,7 @@ pub struct Machine {
 }
 
 enum Kind {
-    Network { renderer: Box<Renderer>, steps: usize },
+    Network { renderer: Box<Renderer>, evaluations: usize },
     GriffinLim(GriffinLim),
 }
 
@@ -148,10 +199,9 @@ impl Machine {
     pub fn new(how: &How) -> Result<Self> {
         let Rule::Network(sampler) = how.sampler else { return Self::griffin_lim(how) };
         let voice = voices::load(&how.voice)?;
-        let start = how.start.unwrap_or(voice.start);
-        let schedule = schedule(how, start, &voice)?;
+        let settings = settings(how, sampler, &voice)?;
+        let (start, schedule) = (settings.start, &settings.schedule);
         let (device, chosen) = how.device.open()?;
-        let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
         let mut warnings = Vec::new();
         if start == Start::Noise && !schedule.matches_prior() {
             let missing = 100.0 * schedule.prior_mismatch();
@@ -162,22 +212,18 @@ impl Machine {
             ));
         }
         let steps = schedule.steps();
-        let settings = Settings {
-            schedule,
-            sampler,
-            clip: how.clip,
-            start,
-            seed: how.seed,
-            chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
-        };
-        let figures = json!({
-            "voice": how.voice, "steps": steps, "sampler": sampler.to_string(), "seed": how.seed,
+        let evaluations = sampler.evaluations(steps);
+        let mut figures = json!({
+            "voice": how.voice, "steps": steps, "evaluations": evaluations,
+            "sampler": sampler.to_string(), "start": start.to_string(),
+            "polish": settings.polish, "seed": how.seed,
             "device": chosen.to_string(),
         });
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
+        figures["precision"] = renderer.precision().to_string().into();
         Ok(Self {
             mel: voice.mel,
-            kind: Kind::Network { renderer, steps },
+            kind: Kind::Network { renderer, evaluations },
             warnings,
             figures: figures.as_object().cloned().unwrap_or_default(),
         })
@@ -220,9 +266,9 @@ impl Machine {
         };
         let input = || job.input.display().to_string();
         match &mut self.kind {
-            Kind::Network { renderer, steps } => {
+            Kind::Network { renderer, evaluations } => {
                 renderer.reset();
-                watch(renderer, frames, *steps, &self.mel, &input(), progress);
+                watch(renderer, frames, *evaluations, &self.mel, &input(), progress);
                 while let Some(mel) = source.next()? {
                     interrupt::check()?;
                     write(&renderer.push(&mel).with_context(input)?)?;
@@ -305,23 +351,6 @@ fn parse_clip(text: &str) -> Result<Clip, String> {
         ("none", _) => Ok(Clip::None),
         (_, Ok(limit)) if limit > 0.0 && limit.is_finite() => Ok(Clip::Signal(limit)),
         _ => Err(format!("expected a limit above 0 or none, got '{text}'")),
-    }
-}
-
-fn parse_start(text: &str) -> Result<Start, String> {
-    let iterations = GriffinLim::default().iterations;
-    let level = match text {
-        "noise" => return Ok(Start::Noise),
-        "griffin-lim" => DEFAULT_START_LEVEL,
-        other => other.strip_prefix("griffin-lim:").and_then(|l| l.parse().ok()).unwrap_or(-1.0),
-    };
-    let start = Start::GriffinLim { iterations, level };
-    match start.validate() {
-        Ok(()) => Ok(start),
-        Err(_) => Err(format!(
-            "expected noise, griffin-lim or griffin-lim:LEVEL with a level between 0 and 1, got \
-             '{text}'"
-        )),
     }
 }
 

@@ -1,10 +1,14 @@
-//! Voices made on the spot.
+//! Voices made on the spot, and mels for them.
 
 use std::path::{Path, PathBuf};
 
-use vocoder::config::ModelConfig;
-use vocoder::mel::MelConfig;
-use vocoder::network::initial_weights;
+use candle_core::{Device, Tensor};
+use vocoder::config::{ModelConfig, Padding};
+use vocoder::mel::{Mel, MelConfig};
+use vocoder::network::{Network, initial_weights};
+use vocoder::noise::Noise;
+use vocoder::prior::PriorConfig;
+use vocoder::start::Start;
 use vocoder::voice::{Precision, Voice};
 
 /// Writes an untrained voice, of the smallest preset, into `folder`. Its sound means nothing, but
@@ -17,6 +21,7 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
         model,
         mel,
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Default::default(),
         weights,
@@ -24,4 +29,59 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
     let path = folder.join("tiny.safetensors");
     voice.save(&path, Precision::Half).unwrap();
     path
+}
+
+/// An untrained voice whose prediction has unit size, as a trained network's has: its chain neither
+/// explodes nor dies, so that an error anywhere in it is seen at the end.
+pub fn steady_voice(preset: &str, padding: Padding, prior: PriorConfig) -> Voice {
+    let mel = MelConfig::default();
+    let mut model = ModelConfig::preset(preset, mel.n_mels).unwrap();
+    (model.padding, model.prior) = (padding, prior);
+    (model.mel_shift, model.mel_scale) = (6.0, 1.0 / 3.0);
+    let mut weights = initial_weights(&model, 3).unwrap();
+    // Untrained modulation multiplies large numbers, and the chain runs into its limits, where all
+    // signals are equal: scales near 1 keep it alive.
+    for (i, &co) in model.up.iter().rev().enumerate() {
+        let output = &weights[&format!("film.{i}.output.weight")] * 0.1;
+        weights.insert(format!("film.{i}.output.weight"), output.unwrap());
+        let ones: Vec<f32> = (0..2 * co).map(|n| if n < co { 0.0 } else { 0.7 }).collect();
+        let bias = Tensor::from_vec(ones, 2 * co, &Device::Cpu).unwrap();
+        weights.insert(format!("film.{i}.output.bias"), bias);
+    }
+    // The prediction has unit size, as a trained network's.
+    let (noise, frames) = (Tensor::from_vec(noise(1200), (1, 1200), &Device::Cpu).unwrap(), 4);
+    let frames =
+        Tensor::from_vec(self::mel(frames).data, (1, frames, mel.n_mels), &Device::Cpu).unwrap();
+    let network = Network::new(&model, &weights).unwrap();
+    let size = rms(&network
+        .forward(&noise, &frames, &[0.5])
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap());
+    let last = (&weights["last.weight"] * (1.0 / f64::from(size))).unwrap();
+    weights.insert("last.weight".into(), last);
+    let (schedules, provenance) = Default::default();
+    Voice { model, mel, start: Start::Noise, polish: 0, schedules, provenance, weights }
+}
+
+/// `length` values of unit noise.
+pub fn noise(length: usize) -> Vec<f32> {
+    let mut out = vec![0f32; length];
+    Noise::new(9).fill(0, 0, &mut out);
+    out
+}
+
+/// A mel of random spectra at the level of soft speech.
+pub fn mel(frames: usize) -> Mel {
+    let config = MelConfig::default();
+    let mut data = noise(frames * config.n_mels);
+    data.iter_mut().for_each(|v| *v = (*v - 5.0).clamp(config.min_value(), 1.0));
+    Mel::new(config, data).unwrap()
+}
+
+/// Root mean square.
+pub fn rms(x: &[f32]) -> f32 {
+    (x.iter().map(|x| x * x).sum::<f32>() / x.len() as f32).sqrt()
 }

@@ -41,13 +41,40 @@ fn the_cpu_is_always_there() {
 #[test]
 fn a_recording_is_at_no_distance_from_itself() {
     let figures = json(&output(arguments!["eval", speech(), speech(), "--json", "-q"]));
-    for figure in ["ls_mae", "ls_mse", "mr_stft"] {
+    let distances = [
+        "ls_mae",
+        "ls_mse",
+        "mr_stft",
+        "mcd13_db",
+        "f0_rmse_cents",
+        "voicing_error",
+        "ffe",
+        "periodicity_rmse",
+    ];
+    for figure in distances {
         assert_eq!(figures["files"][0]["generated"][figure], 0.0);
-        assert!(figures["files"][0]["griffin_lim"][figure].as_f64().unwrap() > 0.0);
+        assert!(figures["files"][0]["griffin_lim"][figure].as_f64().unwrap() > 0.0, "{figure}");
+        assert_eq!(figures["mean"]["generated"][figure]["mean"], 0.0);
     }
+    assert_eq!(figures["files"][0]["generated"]["vuv_f1"], 1.0);
     let folder = tempfile::tempdir().unwrap();
     run(arguments!["eval", samples(), speech()]).expect_error(1, &["one of each"]);
     run(arguments!["eval", samples(), folder.path()]).expect_error(1, &["no audio file"]);
+}
+
+#[test]
+fn a_report_is_a_page_and_a_picture_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report");
+    let told = output(arguments!["eval", speech(), speech(), "--report", &report, "-q"]);
+    assert!(told.contains("FFE %") && told.contains("report.html"), "{told}");
+    let page = std::fs::read_to_string(report.join("report.html")).unwrap();
+    for part in ["<table>", "data:image/png;base64,", "data:audio/wav;base64,", "Griffin-Lim"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("://"), "the page needs nothing beside itself");
+    let files: Vec<_> = std::fs::read_dir(&report).unwrap().collect();
+    assert_eq!(files.len(), 2, "{files:?}");
 }
 
 #[test]

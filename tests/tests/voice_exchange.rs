@@ -125,6 +125,7 @@ fn onnx_runtime_computes_the_same_noise() {
         model,
         mel: MelConfig::default(),
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Default::default(),
     };

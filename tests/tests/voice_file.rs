@@ -22,7 +22,7 @@ fn voice() -> Voice {
         training: "seed = 1\n".into(),
     };
     let schedules = [(1, vec![0.05]), (3, vec![0.05, 0.5, 0.99])].into();
-    Voice { model, mel, start: Default::default(), schedules, provenance, weights }
+    Voice { model, mel, start: Default::default(), polish: 1, schedules, provenance, weights }
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {

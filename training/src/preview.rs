@@ -7,6 +7,7 @@ use candle_core::Device;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vocoder::audio::{WavFormat, write_wav};
+use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
 use vocoder::picture::{self, Panel};
 use vocoder::render::{Renderer, Settings};
@@ -128,6 +129,8 @@ impl Previewer {
             start: voice.start,
             seed: self.seed,
             chunk_frames: CHUNK_FRAMES,
+            polish: voice.polish,
+            precision: Precision::F32,
         };
         Renderer::new(voice, device, settings)?.render(mel)
     }

@@ -235,6 +235,7 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
         model: config.model.clone(),
         mel: config.mel.clone(),
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Provenance {
             steps: progress.origin.steps + progress.step,

@@ -101,16 +101,34 @@ pub struct Parameter {
 
 impl ModelConfig {
     /// Names of the presets, for messages.
-    pub const PRESETS: [&'static str; 6] = ["base", "large", "half", "small", "quarter", "eighth"];
+    pub const PRESETS: [&'static str; 10] = [
+        "base",
+        "large",
+        "half",
+        "small",
+        "quarter",
+        "eighth",
+        "stream-half",
+        "stream-small",
+        "stream-quarter",
+        "stream-eighth",
+    ];
 
     /// The preset `name` over `n_mels` bands, with the paper's hop of 300 samples.
     ///
     /// `base` and `large` are the paper's; `large` follows each block by a twin that doesn't
-    /// resample. The others are narrower, so that they run in real time on a CPU.
+    /// resample. The others are narrower, so that they run in real time on a CPU. The `stream-` presets
+    /// are causal but for one frame of mel that they look ahead: 37.5 ms of latency in all with the
+    /// paper's mel (see [`crate::render::latency`]).
     ///
     /// # Errors
     /// Unknown names, with the known ones.
     pub fn preset(name: &str, n_mels: usize) -> Result<Self> {
+        if let Some(shape) = name.strip_prefix("stream-").filter(|_| Self::PRESETS.contains(&name))
+        {
+            let padding = Padding::Causal { look_ahead: 1 };
+            return Ok(ModelConfig { padding, ..Self::preset(shape, n_mels)? });
+        }
         let (first, stem, down, up): (usize, usize, &[usize], &[usize]) = match name {
             "base" => (768, 32, &[128, 128, 256, 512], &[512, 512, 256, 128, 128]),
             "half" => (384, 16, &[64, 64, 128, 256], &[256, 256, 128, 64, 64]),

@@ -68,6 +68,29 @@ impl GriffinLim {
 }
 
 impl GriffinLim {
+    /// Rounds that begin with the phases of `sound`, which is near `mel`'s already (`frames * hop`
+    /// samples): keeps what phases say, and gives each frame the mel's magnitudes.
+    ///
+    /// # Errors
+    /// As [`GriffinLim::render`]; a sound of another length.
+    pub fn refine(&self, mel: &Mel, sound: &[f32]) -> Result<Vec<f32>> {
+        let length = mel.frames * mel.config.hop;
+        if mel.frames == 0 || sound.len() != length {
+            return Err(Error::mismatch(
+                "sound to refine",
+                format!("{length} samples"),
+                sound.len(),
+            ));
+        }
+        let mut search = Search::new(self, mel, 0);
+        // Frame 0 begins `pad` samples before the clip does.
+        let pad = mel.config.pad();
+        search.padded.fill(0.0);
+        search.padded.iter_mut().skip(pad).zip(sound).for_each(|(to, from)| *to = *from);
+        search.improve_phases();
+        Ok(search.run(self.iterations.saturating_sub(1), &mel.config, length))
+    }
+
     /// Frames beside a sample's own, on either side, that its value depends on after `iterations`
     /// rounds: in each, and in the last synthesis, those whose windows overlap.
     pub fn reach(iterations: usize, mel: &MelConfig) -> usize {

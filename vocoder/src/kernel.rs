@@ -6,6 +6,7 @@
 //! for a row does not depend on where the row lies nor on the number of threads: signals computed in
 //! pieces equal the whole bit for bit.
 
+pub(crate) mod panel;
 pub(crate) mod plain;
 mod tile;
 

@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod griffin_lim;
 pub mod mel;
@@ -22,6 +23,7 @@ pub mod render;
 pub mod sampler;
 pub mod schedule;
 pub mod start;
+pub mod trace;
 pub mod voice;
 
 mod kernel;

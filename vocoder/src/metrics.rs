@@ -3,24 +3,30 @@
 //! All take one channel at [`SAMPLE_RATE`], whatever rate a voice has, so that figures compare.
 //!
 //! - **LS-MAE, LS-MSE**: mean of |d| and of d^2, d being the difference of ln(max(mel, 1e-5)) in
-//!   the default [`MelConfig`] (magnitude, 128 Slaney bands). In nat and nat^2. Not comparable with
+//!   the default [`MelConfig`](crate::mel::MelConfig) (magnitude, 128 Slaney bands). In nat and nat^2. Not comparable with
 //!   the figures of the WaveGrad paper, whose scaling is unpublished.
+//! - **MCD13**: mel-cepstral distortion of the same log-mels ([`LogMelDistance::mcd13_db`]).
 //! - **MR-STFT**: mean over three resolutions (Parallel WaveGAN, Yamamoto et al. 2020) of spectral
 //!   convergence, ||A - B|| / ||A||, plus the mean of |ln A - ln B|.
+//! - **F0 RMSE, VUV F1, voicing error, FFE, periodicity error**: of pitch and voicing
+//!   ([`VoicingDistance`]).
 //!
 //! [`compare`] first removes the lag; it reports the level but leaves it.
 
 mod alignment;
+pub mod pitch;
+mod spectral;
 mod statistics;
+mod voicing;
 
 use serde::Serialize;
 
-use crate::mel::{MelConfig, MelExtractor};
-use crate::stft::{Stft, reflect_padded};
 use crate::{Error, Result};
 
 pub use alignment::{active_rms, find_lag};
+pub use spectral::{LogMelDistance, log_mel, mr_stft};
 pub use statistics::{MeanInterval, mean_interval};
+pub use voicing::{VoicingDistance, of_tracks, voicing};
 
 /// Samples per second of every clip that is measured.
 pub const SAMPLE_RATE: u32 = 24_000;
@@ -34,10 +40,6 @@ const SHORTEST: usize = SAMPLE_RATE as usize;
 /// How much shorter than the reference a clip may be before the rest counts as silence: 100 ms.
 const SHORTFALL: usize = SAMPLE_RATE as usize / 10;
 
-/// n_fft, hop and window of MR-STFT.
-const RESOLUTIONS: [(usize, usize, usize); 3] =
-    [(1024, 120, 600), (2048, 240, 1200), (512, 50, 240)];
-
 /// How a clip differs from its reference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Comparison {
@@ -47,6 +49,18 @@ pub struct Comparison {
     pub ls_mse: f64,
     /// Multi-resolution STFT distance. 0 is equal.
     pub mr_stft: f64,
+    /// Mel-cepstral distortion, in dB. 0 is equal.
+    pub mcd13_db: f64,
+    /// Root mean square difference of the pitch, in cents. NaN where no frame is voiced in both.
+    pub f0_rmse_cents: f64,
+    /// F1 score of the voicing, 0 to 1. 1 is equal.
+    pub vuv_f1: f64,
+    /// Share of frames whose voicing differs, 0 to 1. 0 is equal.
+    pub voicing_error: f64,
+    /// Share of frames whose voicing or pitch is wrong, 0 to 1. 0 is equal.
+    pub ffe: f64,
+    /// Root mean square difference of the periodicity, 0 to 1. 0 is equal.
+    pub periodicity_rmse: f64,
     /// How late the clip is, in milliseconds; removed before the rest is measured.
     pub lag_ms: f64,
     /// How much louder the clip is than its reference, in dB of the active parts; not removed.
@@ -83,81 +97,23 @@ pub fn compare(reference: &[f32], generated: &[f32]) -> Result<Comparison> {
     let lag = find_lag(reference, &generated);
     let (reference, generated) = alignment::shifted(reference, &generated, lag);
     let level = active_rms(generated) / active_rms(reference);
-    let (ls_mae, ls_mse) = log_spectral(reference, generated)?;
+    let spectra = log_mel(reference, generated)?;
+    let voices = voicing(reference, generated);
     let ms = |samples: f64| 1000.0 * samples / f64::from(SAMPLE_RATE);
     Ok(Comparison {
-        ls_mae,
-        ls_mse,
+        ls_mae: spectra.mae,
+        ls_mse: spectra.mse,
         mr_stft: mr_stft(reference, generated),
+        mcd13_db: spectra.mcd13_db,
+        f0_rmse_cents: voices.f0_rmse_cents,
+        vuv_f1: voices.vuv_f1,
+        voicing_error: voices.voicing_error,
+        ffe: voices.ffe,
+        periodicity_rmse: voices.periodicity_rmse,
         lag_ms: ms(lag as f64),
         level_db: (20.0 * (level + 1e-12).log10()).max(-120.0),
         length_ms: ms(length_difference),
     })
-}
-
-/// (LS-MAE, LS-MSE) of two clips of one length at [`SAMPLE_RATE`], as they lie.
-///
-/// # Errors
-/// A clip without samples, or with one that is not finite.
-pub fn log_spectral(reference: &[f32], generated: &[f32]) -> Result<(f64, f64)> {
-    let mut extractor = MelExtractor::new(&MelConfig::default())?;
-    let (a, b) = (extractor.extract(reference)?, extractor.extract(generated)?);
-    let differences = a.data.iter().zip(&b.data).map(|(a, b)| f64::from(a - b));
-    let (absolute, square) =
-        differences.fold((0.0, 0.0), |(absolute, square), d| (absolute + d.abs(), square + d * d));
-    let count = a.data.len().min(b.data.len()) as f64;
-    Ok((absolute / count, square / count))
-}
-
-/// MR-STFT of two clips of one length at [`SAMPLE_RATE`], as they lie. The spectral convergence is
-/// relative to `reference`. NaN for clips without samples.
-pub fn mr_stft(reference: &[f32], generated: &[f32]) -> f64 {
-    let total: f64 = RESOLUTIONS
-        .iter()
-        .map(|&(n_fft, hop, window)| {
-            let mut stft = Stft::new(n_fft, hop, window);
-            let [a, b] = [reference, generated].map(|clip| reflect_padded(clip, n_fft / 2));
-            let frames = stft.frames(a.len()).min(stft.frames(b.len()));
-            let mut sums = Sums::default();
-            let mut magnitudes = vec![0.0; stft.bins()];
-            for frame in 0..frames {
-                for (m, bin) in magnitudes.iter_mut().zip(stft.analyse(&a, frame)) {
-                    *m = floored_magnitude(bin.norm_sqr());
-                }
-                for (a, bin) in magnitudes.iter().zip(stft.analyse(&b, frame)) {
-                    sums.add(*a, floored_magnitude(bin.norm_sqr()));
-                }
-            }
-            sums.distance()
-        })
-        .sum();
-    total / RESOLUTIONS.len() as f64
-}
-
-/// sqrt(max(energy, 1e-7)).
-fn floored_magnitude(energy: f32) -> f64 {
-    f64::from(energy.max(1e-7)).sqrt()
-}
-
-#[derive(Default)]
-struct Sums {
-    difference_energy: f64,
-    reference_energy: f64,
-    log_distance: f64,
-    bins: f64,
-}
-
-impl Sums {
-    fn add(&mut self, a: f64, b: f64) {
-        self.difference_energy += (a - b) * (a - b);
-        self.reference_energy += a * a;
-        self.log_distance += (a / b).ln().abs();
-        self.bins += 1.0;
-    }
-
-    fn distance(&self) -> f64 {
-        (self.difference_energy / self.reference_energy).sqrt() + self.log_distance / self.bins
-    }
 }
 
 fn peak(x: &[f32]) -> f32 {

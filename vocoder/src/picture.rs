@@ -4,7 +4,9 @@
 //! Labels are drawn in an embedded font, so that a picture looks the same on every machine.
 
 mod axis;
+pub mod chart;
 mod colour;
+mod scale;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -22,7 +24,8 @@ use crate::mel::Mel;
 use crate::output_file::write_whole;
 use crate::{Error, Result};
 use axis::{BandAxis, seconds_ticks};
-use colour::magma;
+pub use chart::{Chart, Line};
+use scale::Scale;
 
 /// One spectrogram of a picture.
 pub struct Panel<'a> {
@@ -32,8 +35,11 @@ pub struct Panel<'a> {
     pub mel: &'a Mel,
 }
 
-/// Range of the colour scale below the loudest point of all panels, in dB.
-const RANGE_DB: f32 = 80.0;
+/// A panel, and whose levels are taken from its own.
+struct Cell<'a> {
+    panel: &'a Panel<'a>,
+    less: Option<&'a Mel>,
+}
 
 const PLOT_HEIGHT: i32 = 300;
 /// Width of a panel by the length of the longest mel, in pixels a second, and its limits.
@@ -68,39 +74,86 @@ type Canvas<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 /// # Errors
 /// No panel, or the file cannot be written.
 pub fn draw(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
-    let panels = || rows.iter().flatten();
+    write_whole(path, &encode(rows)?)
+}
+
+/// As [`draw`], into the bytes of a PNG file.
+///
+/// # Errors
+/// No panel.
+pub fn encode(rows: &[Vec<Panel>]) -> Result<Vec<u8>> {
+    let rows: Vec<Vec<Cell>> = rows
+        .iter()
+        .map(|row| row.iter().map(|panel| Cell { panel, less: None }).collect())
+        .collect();
+    encode_cells(&rows)
+}
+
+/// `reference` above `others`, each with how much louder or softer it is on its right: the bytes of
+/// a PNG file. Levels more than 80 dB below the loudest point count as equal.
+///
+/// # Errors
+/// Mels of different settings.
+pub fn encode_comparison(reference: &Panel, others: &[Panel]) -> Result<Vec<u8>> {
+    for other in others {
+        reference.mel.config.expect(&other.mel.config)?;
+    }
+    let difference = Panel { title: "its difference", mel: reference.mel };
+    let titled: Vec<Panel> =
+        others.iter().map(|other| Panel { title: difference.title, mel: other.mel }).collect();
+    let mut rows = vec![vec![Cell { panel: reference, less: None }]];
+    rows.extend(others.iter().zip(&titled).map(|(panel, titled)| {
+        vec![Cell { panel, less: None }, Cell { panel: titled, less: Some(reference.mel) }]
+    }));
+    encode_cells(&rows)
+}
+
+fn encode_cells(rows: &[Vec<Cell>]) -> Result<Vec<u8>> {
+    let cells = || rows.iter().flatten();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     if columns == 0 {
         return Err(Error::mismatch("picture", "at least one panel", "none"));
     }
-    load_font()?;
-    let longest = panels().map(|panel| seconds(panel.mel)).fold(0.0, f64::max);
+    let longest = cells().map(|cell| seconds(cell.panel.mel)).fold(0.0, f64::max);
     let widest = (GRID_WIDTH / columns as f64).max(PLOT_WIDTH.0).min(PLOT_WIDTH.1);
     let width = (longest * PIXELS_PER_SECOND).clamp(PLOT_WIDTH.0, widest) as i32;
-    let cell = (LEFT + width + RIGHT, TOP + PLOT_HEIGHT + BOTTOM);
+    let cell_size = (LEFT + width + RIGHT, TOP + PLOT_HEIGHT + BOTTOM);
     let size = (
-        (2 * OUTER + columns as i32 * cell.0 + COLOUR_BAR) as u32,
-        (2 * OUTER + rows.len() as i32 * cell.1) as u32,
+        (2 * OUTER + columns as i32 * cell_size.0 + COLOUR_BAR) as u32,
+        (2 * OUTER + rows.len() as i32 * cell_size.1) as u32,
     );
-    let top_db = panels().map(|panel| loudest_db(panel.mel)).fold(f32::NEG_INFINITY, f32::max);
+    let loudest = cells().map(|cell| loudest_db(cell.panel.mel));
+    let levels = Scale::Level { top_db: loudest.fold(f32::NEG_INFINITY, f32::max) };
+    let compares = cells().any(|cell| cell.less.is_some());
+    on_canvas(size, |canvas| {
+        for (row, cells) in rows.iter().enumerate() {
+            let y = OUTER + row as i32 * cell_size.1 + TOP;
+            for (column, cell) in cells.iter().enumerate() {
+                let x = OUTER + column as i32 * cell_size.0 + LEFT;
+                draw_panel(canvas, cell, (x, y), width, levels)?;
+            }
+            if row < 1 + usize::from(compares) {
+                let scale = if row == 0 { levels } else { Scale::Difference };
+                let x = OUTER + columns as i32 * cell_size.0 + 10;
+                draw_colour_bar(canvas, x, y, scale)?;
+            }
+        }
+        Ok(())
+    })
+}
 
+/// A white picture of `size` that `paint` paints, as the bytes of a PNG file.
+fn on_canvas(size: (u32, u32), paint: impl FnOnce(&Canvas) -> Drawn) -> Result<Vec<u8>> {
+    load_font()?;
+    let cannot = |error: String| Error::config("picture", format!("cannot be drawn: {error}"));
     let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
     {
         let canvas = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-        let drawn = canvas.fill(&WHITE).and_then(|()| {
-            for (row, panels) in rows.iter().enumerate() {
-                for (column, panel) in panels.iter().enumerate() {
-                    let x = OUTER + column as i32 * cell.0 + LEFT;
-                    let y = OUTER + row as i32 * cell.1 + TOP;
-                    draw_panel(&canvas, panel, (x, y), width, top_db)?;
-                }
-            }
-            draw_colour_bar(&canvas, OUTER + columns as i32 * cell.0 + 10, OUTER + TOP, top_db)?;
-            canvas.present()
-        });
-        drawn.map_err(|error| Error::file(path, format!("cannot draw: {error}")))?;
+        let drawn =
+            canvas.fill(&WHITE).and_then(|()| paint(&canvas)).and_then(|()| canvas.present());
+        drawn.map_err(|error| cannot(error.to_string()))?;
     }
-    write_whole(path, &png(&pixels, size).map_err(|error| Error::io(path, error.into()))?)
+    png(&pixels, size).map_err(|error| cannot(error.to_string()))
 }
 
 /// `pixels`, RGB by rows, as a PNG file.
@@ -112,6 +165,8 @@ fn png(
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // Spectrograms are smooth: it halves them.
+    encoder.set_adaptive_filter(png::AdaptiveFilterType::Adaptive);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(pixels)?;
     writer.finish()?;
@@ -151,12 +206,13 @@ type Drawn = std::result::Result<
 
 fn draw_panel(
     canvas: &Canvas,
-    panel: &Panel,
+    cell: &Cell,
     (x, y): (i32, i32),
     width: i32,
-    top_db: f32,
+    levels: Scale,
 ) -> Drawn {
-    draw_pixels(canvas, panel.mel, (x, y), width, top_db)?;
+    let panel = cell.panel;
+    draw_pixels(canvas, cell, (x, y), width, levels)?;
     let frame = [(x - 1, y - 1), (x + width, y + PLOT_HEIGHT)];
     canvas.draw(&Rectangle::new(frame, ShapeStyle::from(&PALE)))?;
     let title = text(TITLE_PX, INK, HPos::Left, VPos::Center);
@@ -186,20 +242,36 @@ fn draw_panel(
 }
 
 /// The spectrogram itself, interpolated between frames and bands.
-fn draw_pixels(canvas: &Canvas, mel: &Mel, (x, y): (i32, i32), width: i32, top_db: f32) -> Drawn {
-    let n_mels = mel.config.n_mels;
-    let levels: Vec<f32> = mel.data.iter().map(|&value| decibels(mel, value)).collect();
+fn draw_pixels(
+    canvas: &Canvas,
+    cell: &Cell,
+    (x, y): (i32, i32),
+    width: i32,
+    levels: Scale,
+) -> Drawn {
+    let (mel, n_mels) = (cell.panel.mel, cell.panel.mel.config.n_mels);
+    let floor = levels.ends().0;
+    let scale = if cell.less.is_some() { Scale::Difference } else { levels };
+    let values: Vec<f32> = match cell.less {
+        None => mel.data.iter().map(|&value| decibels(mel, value)).collect(),
+        Some(less) => {
+            let pairs = mel.data.iter().zip(&less.data);
+            let heard = |value: f32| decibels(mel, value).max(floor);
+            pairs.map(|(&value, &less)| heard(value) - heard(less)).collect()
+        }
+    };
+    let frames = values.len() / n_mels;
     for column in 0..width {
-        let (left, right, part_right) = between(column, width, mel.frames);
+        let (left, right, part_right) = between(column, width, frames);
         for row in 0..PLOT_HEIGHT {
             let (low, high, part_high) = between(PLOT_HEIGHT - 1 - row, PLOT_HEIGHT, n_mels);
-            let level = |frame: usize| {
-                let (a, b) = (levels[frame * n_mels + low], levels[frame * n_mels + high]);
+            let value = |frame: usize| {
+                let (a, b) = (values[frame * n_mels + low], values[frame * n_mels + high]);
                 a + part_high * (b - a)
             };
-            let (a, b) = (level(left), level(right));
+            let (a, b) = (value(left), value(right));
             let db = a + part_right * (b - a);
-            canvas.draw_pixel((x + column, y + row), &shade(db, top_db))?;
+            canvas.draw_pixel((x + column, y + row), &scale.colour(db))?;
         }
     }
     Ok(())
@@ -214,23 +286,20 @@ fn between(pixel: i32, pixels: i32, cells: usize) -> (usize, usize, f32) {
     (first, (first + 1).min(cells - 1), (position - first as f64) as f32)
 }
 
-fn shade(db: f32, top_db: f32) -> RGBColor {
-    magma((db - top_db) / RANGE_DB + 1.0)
-}
-
-fn draw_colour_bar(canvas: &Canvas, x: i32, y: i32, top_db: f32) -> Drawn {
+fn draw_colour_bar(canvas: &Canvas, x: i32, y: i32, scale: Scale) -> Drawn {
     const WIDTH: i32 = 18;
+    let (bottom, top) = scale.ends();
     for row in 0..PLOT_HEIGHT {
-        let db = top_db - RANGE_DB * row as f32 / PLOT_HEIGHT as f32;
+        let db = top + (bottom - top) * row as f32 / PLOT_HEIGHT as f32;
         let stripe = [(x, y + row), (x + WIDTH, y + row)];
-        canvas.draw(&PathElement::new(stripe, shade(db, top_db)))?;
+        canvas.draw(&PathElement::new(stripe, scale.colour(db)))?;
     }
     let label = text(LABEL_PX, INK, HPos::Left, VPos::Center);
-    for below in [0, 20, 40, 60, 80] {
-        let at = y + PLOT_HEIGHT * below / RANGE_DB as i32;
-        let name = if below == 0 { "0".to_string() } else { format!("−{below}") };
+    let names = scale.labels();
+    for (i, name) in names.iter().enumerate() {
+        let at = y + PLOT_HEIGHT * i as i32 / (names.len() as i32 - 1);
         canvas.draw(&PathElement::new([(x + WIDTH, at), (x + WIDTH + TICK, at)], PALE))?;
-        canvas.draw_text(&name, &label, (x + WIDTH + TICK + 5, at + DIGIT_DROP))?;
+        canvas.draw_text(name, &label, (x + WIDTH + TICK + 5, at + DIGIT_DROP))?;
     }
     let unit = text(LABEL_PX, PALE, HPos::Left, VPos::Center);
     canvas.draw_text("dB", &unit, (x + WIDTH + TICK + 5, y - TOP / 2))
@@ -286,6 +355,18 @@ mod tests {
         let lost = folder.path().join("no such folder/picture.png");
         assert!(draw(&lost, &[vec![Panel { title: "", mel: &mel }]]).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_comparison_has_a_row_for_the_reference_and_one_for_each_other() {
+        let mel = chirp();
+        let panel = |title| Panel { title, mel: &mel };
+        let png = encode_comparison(&panel("recording"), &[panel("one"), panel("two")]).unwrap();
+        let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        assert_eq!(size(20), 3 * (58 + 300 + 62) + 28);
+        let other = MelConfig::preset("vocos-24k").unwrap();
+        let other = Mel::new(other.clone(), vec![0.0; other.n_mels]).unwrap();
+        assert!(encode_comparison(&panel("a"), &[Panel { title: "b", mel: &other }]).is_err());
     }
 
     #[test]

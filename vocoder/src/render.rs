@@ -1,24 +1,33 @@
-//! Mel to sound: the reverse chain, over a whole clip or in exact chunks.
+//! Mel to sound: the reverse chain, over a clip that is pushed in pieces of any size.
 //!
-//! A chunk is rendered with as much context as the network's [`reach`] asks for, once a step: the
-//! window shrinks by the reach from step to step, so that its middle never sees an edge that the
-//! whole clip doesn't have. Noise is indexed by position. Chunks therefore equal the whole bit for
-//! bit on the CPU, and memory depends on the chunk, not on the clip.
+//! On the CPU the [`engine`](crate::engine) runs all steps side by side, so that nothing is computed
+//! twice and memory depends on the pieces, not on the clip ([`flow`]). Other devices render in chunks
+//! with as much context as the network's reach asks for ([`windows`]). Noise is indexed by position:
+//! pieces equal the whole.
 
+mod flow;
+mod latency;
+mod polish;
+mod windows;
+
+pub use latency::{Latency, latency};
+
+use crate::engine::Precision;
 use crate::mel::{Mel, MelConfig};
-use crate::network::{Network, Reach, reach};
-use crate::noise::{self, Noise};
 use crate::prior::{Memory, Prior};
-use crate::sampler::{Clip, Sampler, SamplerKind};
+use crate::sampler::{Clip, SamplerKind};
 use crate::schedule::Schedule;
 use crate::start::Start;
 use crate::voice::Voice;
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
+use flow::Flow;
+use polish::Polish;
+use windows::Windows;
 
 /// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),
 /// near enough to stop a chain that runs away.
-const WHITE_PEAK: f32 = 30.0;
+pub(crate) const WHITE_PEAK: f32 = 30.0;
 
 /// How to render.
 #[derive(Debug, Clone)]
@@ -36,15 +45,33 @@ pub struct Settings {
     pub seed: u64,
     /// Frames of output that are rendered at a time.
     pub chunk_frames: usize,
+    /// Rounds of Griffin-Lim after the chain, from its phases, that give the sound the mel's magnitudes;
+    /// 0 for the bare chain. Each looks two windows further ahead.
+    pub polish: usize,
+    /// Of products on the CPU. Other devices compute in f32.
+    pub precision: Precision,
 }
 
 /// Renders a mel that is pushed in pieces of any size.
 pub struct Renderer {
-    network: Network,
+    clip: ClipState,
+    path: Path,
+}
+
+/// How the network is run.
+enum Path {
+    Flow(Box<Flow>),
+    Windows(Box<Windows>),
+}
+
+/// Called with the number of frames that went through one step; false stops.
+type Observer = Box<dyn FnMut(usize) -> bool + Send>;
+
+/// What both ways know of the clip.
+struct ClipState {
     mel: MelConfig,
     prior: Prior,
     settings: Settings,
-    reach: Reach,
     /// Frames still needed, from frame `kept_from` on.
     kept: Vec<f32>,
     kept_from: usize,
@@ -52,7 +79,8 @@ pub struct Renderer {
     done: usize,
     /// The prior's filter at the end of what was rendered.
     memory: Memory,
-    observer: Option<Box<dyn FnMut(usize) -> bool + Send>>,
+    polish: Polish,
+    observer: Option<Observer>,
 }
 
 impl Renderer {
@@ -64,24 +92,44 @@ impl Renderer {
         if settings.chunk_frames == 0 {
             return Err(Error::mismatch("chunk", "at least one frame", 0));
         }
-        Ok(Renderer {
-            network: voice.network(device)?,
-            mel: voice.mel.clone(),
-            prior: Prior::new(voice.model.prior, &voice.mel)?,
-            reach: reach(&voice.model),
-            settings,
-            kept: Vec::new(),
-            kept_from: 0,
-            done: 0,
-            memory: Memory::default(),
-            observer: None,
-        })
+        let path = if device.is_cpu() {
+            Path::Flow(Box::new(Flow::new(voice, &settings)?))
+        } else {
+            Path::Windows(Box::new(Windows::new(voice, device)?))
+        };
+        Ok(Self { clip: ClipState::new(voice, settings)?, path })
+    }
+
+    /// As [`Renderer::new`], by the network's definition in tensors on any device, the CPU included:
+    /// what the engine is compared with.
+    ///
+    /// # Errors
+    /// As [`Renderer::new`].
+    pub fn by_definition(voice: &Voice, device: &Device, settings: Settings) -> Result<Self> {
+        let path = Path::Windows(Box::new(Windows::new(voice, device)?));
+        Ok(Self { clip: ClipState::new(voice, settings)?, path })
     }
 
     /// Calls `observer` with the number of frames each time that they went through one step. If it
     /// says false, rendering ends with [`Error::Stopped`].
     pub fn observe(&mut self, observer: impl FnMut(usize) -> bool + Send + 'static) {
-        self.observer = Some(Box::new(observer));
+        self.clip.observer = Some(Box::new(observer));
+    }
+
+    /// In which precision products are computed.
+    pub fn precision(&self) -> Precision {
+        match &self.path {
+            Path::Flow(flow) => flow.precision(),
+            Path::Windows(_) => Precision::F32,
+        }
+    }
+
+    /// Bytes of the weights and rows that the engine keeps; 0 without it.
+    pub fn bytes(&mut self) -> usize {
+        match &mut self.path {
+            Path::Flow(flow) => flow.bytes(),
+            Path::Windows(_) => 0,
+        }
     }
 
     /// Renders a whole mel: `frames * hop` samples.
@@ -100,13 +148,12 @@ impl Renderer {
     /// # Errors
     /// A mel of another config than the voice's; a device that fails.
     pub fn push(&mut self, mel: &Mel) -> Result<Vec<f32>> {
-        self.mel.expect(&mel.config)?;
-        self.kept.extend_from_slice(&mel.data);
-        let mut samples = Vec::new();
-        while self.received() >= self.done + self.settings.chunk_frames + self.frames_ahead() {
-            samples.extend(self.chunk(self.settings.chunk_frames, false)?);
+        self.clip.mel.expect(&mel.config)?;
+        self.clip.kept.extend_from_slice(&mel.data);
+        match &mut self.path {
+            Path::Flow(flow) => flow.advance(&mut self.clip, false),
+            Path::Windows(windows) => windows.advance(&mut self.clip, false),
         }
-        Ok(samples)
     }
 
     /// The rest of the samples, after the last frame. The renderer is then as new.
@@ -114,29 +161,52 @@ impl Renderer {
     /// # Errors
     /// A device that fails.
     pub fn finish(&mut self) -> Result<Vec<f32>> {
-        let mut samples = Vec::new();
-        while self.done < self.received() {
-            let frames = self.settings.chunk_frames.min(self.received() - self.done);
-            samples.extend(self.chunk(frames, true)?);
-        }
+        let samples = match &mut self.path {
+            Path::Flow(flow) => flow.advance(&mut self.clip, true),
+            Path::Windows(windows) => windows.advance(&mut self.clip, true),
+        }?;
         self.reset();
         Ok(samples)
     }
 
     /// Forgets what was pushed: the next frame is the first of a clip. After an error this is a must.
     pub fn reset(&mut self) {
+        self.clip.reset();
+        if let Path::Flow(flow) = &mut self.path {
+            flow.reset();
+        }
+    }
+}
+
+impl ClipState {
+    fn new(voice: &Voice, settings: Settings) -> Result<Self> {
+        Ok(Self {
+            polish: Polish::new(&voice.mel, settings.polish),
+            mel: voice.mel.clone(),
+            prior: Prior::new(voice.model.prior, &voice.mel)?,
+            settings,
+            kept: Vec::new(),
+            kept_from: 0,
+            done: 0,
+            memory: Memory::default(),
+            observer: None,
+        })
+    }
+
+    fn reset(&mut self) {
         self.kept.clear();
         (self.kept_from, self.done) = (0, 0);
         self.memory = Memory::default();
+        self.polish.reset();
+    }
+
+    /// Evaluations of the network on the way down.
+    fn evaluations(&self) -> usize {
+        self.settings.sampler.evaluations(self.settings.schedule.steps())
     }
 
     fn received(&self) -> usize {
         self.kept_from + self.kept.len() / self.mel.n_mels
-    }
-
-    /// Frames that a chunk needs before it: the network's reach for each step, and the margin.
-    fn frames_past(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_past + self.margin()
     }
 
     /// Frames beside the first step's window that prior and start look at.
@@ -144,101 +214,54 @@ impl Renderer {
         Prior::NEIGHBOURS + self.settings.start.reach(&self.mel)
     }
 
-    fn frames_ahead(&self) -> usize {
-        self.settings.schedule.steps() * self.reach.frames_ahead + self.margin()
+    /// The frames that are kept, lent as a mel; [`ClipState::put_back`] takes them back.
+    fn take_kept(&mut self) -> Mel {
+        Mel {
+            config: self.mel.clone(),
+            frames: self.kept.len() / self.mel.n_mels,
+            data: std::mem::take(&mut self.kept),
+        }
     }
 
-    /// Renders the next `frames` frames. `ended` says that no frame will follow those received.
-    fn chunk(&mut self, frames: usize, ended: bool) -> Result<Vec<f32>> {
-        let steps = self.settings.schedule.steps();
-        let (from, to) = (self.done, self.done + frames);
-        let total = if ended { self.received() } else { usize::MAX };
-        // The window of the output of each step, before it is cut to the clip.
-        let window = |rounds: usize| {
-            let from = from.saturating_sub(rounds * self.reach.frames_past);
-            let to = (to + rounds * self.reach.frames_ahead).min(total);
-            (from, to)
-        };
+    /// Takes the frames back, but for those before `keep_from`.
+    fn put_back(&mut self, mel: Mel, keep_from: usize) {
+        let keep_from = keep_from.clamp(self.kept_from, self.kept_from + mel.frames);
+        self.kept = mel.data;
+        self.kept.drain(..(keep_from - self.kept_from) * self.mel.n_mels);
+        self.kept_from = keep_from;
+    }
 
-        let hop = self.mel.hop;
-        let (mut start, mut end) = window(steps);
-        let bands = self.mel.n_mels;
-        let context = Mel {
-            config: self.mel.clone(),
-            frames: self.kept.len() / bands,
-            data: std::mem::take(&mut self.kept),
-        };
-        let local = |frame: usize| frame - self.kept_from;
-
-        let noise = Noise::new(self.settings.seed);
-        let mut signal = vec![0f32; (end - start) * hop];
-        noise.fill(noise::START, (start * hop) as u64, &mut signal);
-        self.settings.start.apply(
-            &self.prior,
-            &context,
-            self.kept_from,
-            local(start)..local(end),
-            (self.settings.schedule.levels()[0], self.settings.seed),
-            &mut signal,
-        )?;
-        let mut sampler =
-            Sampler::new(self.settings.sampler, &self.settings.schedule, self.settings.clip);
-        sampler.set_deviation(&match self.settings.clip {
+    /// The sampler's limit for the samples of frames, as a deviation.
+    fn deviation(&self, mel: &Mel, frames: std::ops::Range<usize>) -> Result<Vec<f32>> {
+        match self.settings.clip {
             // The filter of a spectral prior does not map sample to sample; what it filters is white.
             Clip::Signal(limit) if !self.prior.is_pointwise() => {
-                vec![limit / WHITE_PEAK; signal.len()]
+                Ok(vec![limit / WHITE_PEAK; frames.len() * self.mel.hop])
             }
-            _ => self.prior.deviation(&context, local(start)..local(end))?,
-        });
-        let mut fresh = Vec::new();
-        let levels = self.settings.schedule.levels().to_vec();
-        for (step, level) in levels.into_iter().enumerate() {
-            let mel = &context.data[local(start) * bands..local(end) * bands];
-            let predicted = self.predict(&signal, mel, level)?;
-            let (next_start, next_end) = window(steps - 1 - step);
-            let (left, right) = ((next_start - start) * hop, (end - next_end) * hop);
-            let inner = left..predicted.len() - right;
-            signal.truncate(inner.end);
-            signal.drain(..left);
-            sampler.crop(left, right)?;
-            (start, end) = (next_start, next_end);
-            if sampler.needs_noise(step) {
-                fresh.resize(signal.len(), 0.0);
-                noise.fill(noise::after_step(step), (start * hop) as u64, &mut fresh);
-            } else {
-                fresh.clear();
-            }
-            sampler.advance(step, &mut signal, &predicted[inner], &fresh)?;
-            if let Some(observer) = &mut self.observer
-                && !observer(frames)
-            {
-                return Err(Error::Stopped);
-            }
+            _ => self.prior.deviation(mel, frames),
         }
-        self.prior.colour(&context, local(from)..local(to), &mut self.memory, &mut signal)?;
+    }
+
+    /// From the whitened signal of `frames` (of the clip) to their sound, as far as it is polished. They
+    /// come right after those that are done. `ended`: none will follow.
+    fn finish(
+        &mut self,
+        mel: &Mel,
+        frames: std::ops::Range<usize>,
+        mut signal: Vec<f32>,
+        ended: bool,
+    ) -> Result<Vec<f32>> {
+        let local = frames.start - self.kept_from..frames.end - self.kept_from;
+        self.prior.colour(mel, local.clone(), &mut self.memory, &mut signal)?;
         if let Some(position) = signal.iter().position(|v| !v.is_finite()) {
             return Err(Error::mismatch(
-                format!("rendered sample {}", from * hop + position),
+                format!("rendered sample {}", frames.start * self.mel.hop + position),
                 "a finite value",
                 signal[position],
             ));
         }
-
-        self.done = to;
-        let keep_from = to.saturating_sub(self.frames_past()).max(self.kept_from);
-        self.kept = context.data;
-        self.kept.drain(..(keep_from - self.kept_from) * bands);
-        self.kept_from = keep_from;
-        Ok(signal)
-    }
-
-    /// One run of the network over a window.
-    fn predict(&self, signal: &[f32], mel: &[f32], level: f64) -> Result<Vec<f32>> {
-        let device = self.network.device();
-        let frames = mel.len() / self.mel.n_mels;
-        let signal = Tensor::from_slice(signal, (1, signal.len()), device)?;
-        let mel = Tensor::from_slice(mel, (1, frames, self.mel.n_mels), device)?;
-        let predicted = self.network.forward(&signal, &mel, &[level])?;
-        Ok(predicted.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>()?)
+        self.done = frames.end;
+        let bands = self.mel.n_mels;
+        self.polish.push(&mel.data[local.start * bands..local.end * bands], signal, ended)
     }
 }

@@ -12,6 +12,10 @@
 //! with t the level that the sample is at, s the one that it moves to, alpha = l,
 //! sigma = sqrt(1 - l^2). The rules differ in a, b, c and D alone. The clean signal, l = 1, is
 //! reached by a = c = 0, b = 1, D = x0_hat: the last step adds no noise.
+//!
+//! A rule that asks the network twice a step, such as Heun's, is two such updates, the second at the
+//! level that the first has reached. What is counted below is these *evaluations*: for most rules
+//! one a step.
 
 mod coefficients;
 mod kind;
@@ -45,9 +49,26 @@ pub struct Sampler {
     clip: Clip,
     /// The deviation S per sample, empty for 1.
     deviation: Vec<f32>,
-    /// x0_hat of the step before, per sample; empty for rules that don't look back.
+    /// x0_hat of the evaluation before, per sample; empty for rules that don't look back.
     previous: Vec<f32>,
     looks_back: bool,
+}
+
+/// Rows that [`Sampler::move_rows`] moves to the next level, a sample each. Slices that a rule has no
+/// use for may be empty.
+pub(crate) struct Rows<'a> {
+    /// At the step's level.
+    pub x: &'a [f32],
+    /// The network's prediction.
+    pub eps_hat: &'a [f32],
+    /// Unit noise.
+    pub fresh: &'a [f32],
+    /// As [`Sampler::set_deviation`]'s.
+    pub deviation: &'a [f32],
+    /// The clean signal that the step before predicted.
+    pub before: &'a [f32],
+    /// Receives the clean signal that is predicted now.
+    pub clean: &'a mut [f32],
 }
 
 impl Sampler {
@@ -62,12 +83,17 @@ impl Sampler {
         }
     }
 
-    /// Number of steps.
+    /// Number of evaluations of the network.
     pub fn steps(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether step `step` (0 is the noisiest) adds fresh noise.
+    /// The level at which the network is asked for evaluation `step`; none beyond the last.
+    pub fn level(&self, step: usize) -> Option<f64> {
+        self.steps.get(step).map(|c| c.level)
+    }
+
+    /// Whether evaluation `step` (0 is the noisiest) adds fresh noise.
     pub fn needs_noise(&self, step: usize) -> bool {
         self.steps.get(step).is_some_and(|c| c.noise != 0.0)
     }
@@ -78,6 +104,35 @@ impl Sampler {
     pub fn set_deviation(&mut self, deviation: &[f32]) {
         self.deviation.clear();
         self.deviation.extend_from_slice(deviation);
+    }
+
+    /// Whether a step uses the clean signal that the step before predicted.
+    pub(crate) fn looks_back(&self) -> bool {
+        self.looks_back
+    }
+
+    /// As [`Sampler::advance`], for rows whose state the caller keeps: from `rows.x` into `out`.
+    pub(crate) fn move_rows(&self, step: usize, rows: Rows<'_>, out: &mut [f32]) {
+        let Some(c) = self.steps.get(step).copied() else { return };
+        let Rows { x, eps_hat, fresh, deviation, before, clean } = rows;
+        for (i, out) in out.iter_mut().enumerate() {
+            let limit = match self.clip {
+                Clip::None => f32::INFINITY,
+                Clip::Signal(limit) => limit / deviation.get(i).copied().unwrap_or(1.0),
+            };
+            let x0 = (c.clean_from_x * x[i] + c.clean_from_eps * eps_hat[i]).max(-limit).min(limit);
+            let mut moved = c.x * x[i] + c.clean * x0;
+            if let Some(before) = before.get(i) {
+                moved += c.previous * before;
+            }
+            if let Some(clean) = clean.get_mut(i) {
+                *clean = x0;
+            }
+            if let Some(fresh) = fresh.get(i) {
+                moved += c.noise * fresh;
+            }
+            *out = moved;
+        }
     }
 
     /// Takes `left` samples from the front and `right` from the end of the window's state, for a
@@ -100,9 +155,9 @@ impl Sampler {
         Ok(())
     }
 
-    /// Moves `x` from the level of step `step` (0 is the noisiest) to the next one, in place.
+    /// Moves `x` from the level of evaluation `step` (0 is the noisiest) on, in place.
     ///
-    /// `eps_hat` is the network's prediction at the level of `step`; `z` is unit noise, which may be
+    /// `eps_hat` is the network's prediction at [the level](Sampler::level) of `step`; `z` is unit noise, which may be
     /// empty unless [`Sampler::needs_noise`]. Steps are run in their order; step 0 starts anew.
     ///
     /// # Errors
@@ -172,3 +227,5 @@ impl Sampler {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod toy_tests;

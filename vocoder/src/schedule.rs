@@ -12,12 +12,14 @@
 
 mod file;
 mod named;
+mod published;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
 pub use named::NAMES;
+pub use published::{PUBLISHED, Published};
 
 /// Most steps that a schedule may have.
 pub const MAX_STEPS: usize = 1000;

@@ -7,6 +7,7 @@
 //! l g + sigma e, g the whitened guide (see [`prior`](crate::prior)): its variance is that of the
 //! level, so the network is told the truth about it.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,11 @@ use crate::mel::{Mel, MelConfig};
 use crate::prior::{Memory, Prior};
 use crate::schedule::sigma;
 use crate::{Error, Result};
+
+/// The limit of the whitened guide: as far as the pulses of a voice go. At the abrupt beginning of a
+/// clip, where the prior's filter remembers nothing yet, it would reach 50 and more, which no network
+/// has seen: one was seen to answer with 1600, a burst 20 dB above the clip.
+const GUIDE_PEAK: f32 = 10.0;
 
 /// Where the chain starts, as a voice file says it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +37,15 @@ pub enum Start {
         /// The first level of schedules that were not learned for this start, in (0, 1).
         level: f64,
     },
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Noise => f.write_str("noise"),
+            Self::GriffinLim { iterations, level } => write!(f, "griffin-lim:{level}:{iterations}"),
+        }
+    }
 }
 
 impl Start {
@@ -52,6 +67,18 @@ impl Start {
                 ))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether schedules that were learned for `other` serve this start: they differ in level at
+    /// most, which a schedule has of its own.
+    pub fn shares_schedules(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Noise, Self::Noise) => true,
+            (Self::GriffinLim { iterations: a, .. }, Self::GriffinLim { iterations: b, .. }) => {
+                a == b
+            }
+            _ => false,
         }
     }
 
@@ -99,7 +126,7 @@ impl Start {
         prior.whiten(mel, shaped, &mut Memory::default(), &mut guide)?;
         let (alpha, noise) = (level as f32, sigma(level) as f32);
         for (value, guide) in signal.iter_mut().zip(&guide[lead * hop..]) {
-            *value = alpha * guide + noise * *value;
+            *value = alpha * guide.clamp(-GUIDE_PEAK, GUIDE_PEAK) + noise * *value;
         }
         Ok(())
     }

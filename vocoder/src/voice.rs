@@ -26,6 +26,9 @@ use std::path::Path;
 /// The version of the file's layout that this library writes, and the newest that it reads.
 pub const VERSION: u32 = 2;
 
+/// Most rounds of polish.
+pub const MAX_POLISH: usize = 100;
+
 /// What the metadata says the file is.
 const FORMAT: &str = "vocoder voice";
 
@@ -41,6 +44,8 @@ pub struct Voice {
     pub mel: MelConfig,
     /// Where the chain starts.
     pub start: Start,
+    /// Rounds of polish after the chain: see [`Settings::polish`](crate::render::Settings::polish).
+    pub polish: usize,
     /// Noise levels by number of steps, noisiest first, for that start. Rendering prefers them to
     /// named schedules.
     pub schedules: BTreeMap<usize, Vec<f64>>,
@@ -136,6 +141,7 @@ impl Voice {
             mel: field(&metadata, "mel")?,
             // Version 1 knew one start.
             start: if version < 2 { Start::Noise } else { field(&metadata, "start")? },
+            polish: if version < 2 { 0 } else { field(&metadata, "polish")? },
             schedules: field(&metadata, "schedules")?,
             provenance: field(&metadata, "provenance")?,
             weights,
@@ -155,6 +161,13 @@ impl Voice {
             return Err(Error::mismatch("model.n_mels", self.mel.n_mels, self.model.n_mels));
         }
         self.start.validate()?;
+        if self.polish > MAX_POLISH {
+            return Err(Error::mismatch(
+                "polish",
+                format!("at most {MAX_POLISH} rounds"),
+                self.polish,
+            ));
+        }
         for (steps, levels) in &self.schedules {
             let schedule = Schedule::explicit(levels.clone())?;
             if schedule.steps() != *steps {
@@ -228,6 +241,7 @@ impl Voice {
             ("model".to_string(), json(serde_json::to_string(&self.model))?),
             ("mel".to_string(), json(serde_json::to_string(&self.mel))?),
             ("start".to_string(), json(serde_json::to_string(&self.start))?),
+            ("polish".to_string(), self.polish.to_string()),
             ("schedules".to_string(), json(serde_json::to_string(&self.schedules))?),
             ("provenance".to_string(), json(serde_json::to_string(&self.provenance))?),
         ]);
@@ -254,7 +268,13 @@ impl Voice {
                 hash.update(value.to_le_bytes());
             }
         }
-        let configs = serde_json::to_vec(&(&self.model, &self.mel, &self.start, &self.schedules));
+        let configs = serde_json::to_vec(&(
+            &self.model,
+            &self.mel,
+            &self.start,
+            self.polish,
+            &self.schedules,
+        ));
         hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

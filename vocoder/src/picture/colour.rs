@@ -1,4 +1,5 @@
-//! Matplotlib's colour map "magma": equal steps of level look like equal steps of brightness.
+//! Colour maps: Matplotlib's "magma", in which equal steps of level look like equal steps of
+//! brightness, and one from blue over white to red.
 
 use plotters::style::RGBColor;
 
@@ -46,6 +47,17 @@ pub fn magma(level: f32) -> RGBColor {
     RGBColor(mix(0), mix(1), mix(2))
 }
 
+/// The colour of `difference`, from -1 (blue) over 0 (white) to 1 (red). What lies outside is
+/// clipped, and what is no number is white.
+pub fn diverging(difference: f32) -> RGBColor {
+    const BLUE: [f32; 3] = [33.0, 84.0, 178.0];
+    const RED: [f32; 3] = [190.0, 28.0, 46.0];
+    let part = if difference.is_nan() { 0.0 } else { difference.clamp(-1.0, 1.0) };
+    let end = if part < 0.0 { BLUE } else { RED };
+    let mix = |channel: usize| (255.0 + part.abs() * (end[channel] - 255.0)).round() as u8;
+    RGBColor(mix(0), mix(1), mix(2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +75,13 @@ mod tests {
         assert_eq!(rgb(-3.0), rgb(0.0));
         assert_eq!(rgb(9.0), rgb(1.0));
         assert_eq!(rgb(f32::NAN), rgb(0.0));
+        let diverging = |difference| {
+            let RGBColor(r, g, b) = diverging(difference);
+            [r, g, b]
+        };
+        assert_eq!(diverging(0.0), [255; 3]);
+        assert_eq!(diverging(f32::NAN), [255; 3]);
+        assert_eq!(diverging(-1.0), [33, 84, 178]);
+        assert_eq!(diverging(7.0), [190, 28, 46]);
     }
 }

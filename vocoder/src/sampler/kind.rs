@@ -26,12 +26,48 @@ pub enum SamplerKind {
     DpmSolver2m,
     /// SDE-DPM-Solver++(2M) (Lu et al. 2022, appendix): second order, with noise (`sde-dpm++2m`).
     SdeDpmSolver2m,
+    /// The posterior of Ho et al. 2020 (eq. 7) with a variance of its own: beta_tilde^(1-v) beta^v
+    /// (Nichol & Dhariwal 2021, eq. 15). At `v` 0 it is ancestral (`ddpm`), at 1 the variance is
+    /// beta (`ddpm:1`), right for data of unit variance; between, `ddpm:V`.
+    Ddpm {
+        /// 0 to 1.
+        v: f64,
+    },
+    /// The probability-flow ODE of Song et al. 2021 (eq. 13), as dx/dl, by Euler's method, for
+    /// comparison (`euler`): Euler's method in sigma/alpha is DDIM.
+    Euler,
+    /// The same ODE in sigma/alpha by Heun's method (Karras et al. 2022, algorithm 1): second order,
+    /// two runs of the network a step but for the last, 2 N - 1 in all (`heun`).
+    Heun,
+    /// Ancestral steps as predictor, each but the last followed by one Langevin step as corrector
+    /// (Song et al. 2021, algorithms 3 and 5), 2 N - 1 runs of the network in all (`pc` for a
+    /// signal-to-noise ratio of 0.16, `pc:R`).
+    PredictorCorrector {
+        /// Their r, above 0 and at most 0.5.
+        ratio: f64,
+    },
 }
 
+/// r of Song et al. 2021 for images (appendix G).
+const DEFAULT_RATIO: f64 = 0.16;
+
 impl SamplerKind {
-    /// Whether a step uses the clean signal that the step before predicted.
+    /// Runs of the network for a schedule of `steps` steps.
+    pub fn evaluations(self, steps: usize) -> usize {
+        match self.is_corrected() {
+            true => (2 * steps).saturating_sub(1),
+            false => steps,
+        }
+    }
+
+    /// Whether a second run of the network corrects each step but the last.
+    pub(super) fn is_corrected(self) -> bool {
+        matches!(self, Self::Heun | Self::PredictorCorrector { .. })
+    }
+
+    /// Whether an evaluation uses the clean signal that the one before predicted.
     pub(super) fn looks_back(self) -> bool {
-        matches!(self, Self::DpmSolver2m | Self::SdeDpmSolver2m)
+        matches!(self, Self::DpmSolver2m | Self::SdeDpmSolver2m | Self::Heun)
     }
 }
 
@@ -43,6 +79,12 @@ impl fmt::Display for SamplerKind {
             Self::Ddim { eta } => write!(f, "ddim:{eta}"),
             Self::DpmSolver2m => f.write_str("dpm++2m"),
             Self::SdeDpmSolver2m => f.write_str("sde-dpm++2m"),
+            Self::Ddpm { v } if *v == 0.0 => f.write_str("ddpm"),
+            Self::Ddpm { v } => write!(f, "ddpm:{v}"),
+            Self::Euler => f.write_str("euler"),
+            Self::Heun => f.write_str("heun"),
+            Self::PredictorCorrector { ratio } if *ratio == DEFAULT_RATIO => f.write_str("pc"),
+            Self::PredictorCorrector { ratio } => write!(f, "pc:{ratio}"),
         }
     }
 }
@@ -54,20 +96,32 @@ impl FromStr for SamplerKind {
         let unknown = || {
             Error::mismatch(
                 "sampler",
-                "ancestral, ddim, ddim:ETA (ETA from 0 to 1), dpm++2m or sde-dpm++2m",
+                "ancestral, ddim, ddim:ETA (ETA from 0 to 1), dpm++2m, sde-dpm++2m, ddpm, ddpm:V (V \
+                 from 0 to 1), euler, heun, pc or pc:R (R above 0, at most 0.5)",
                 name,
             )
         };
-        match name {
-            "ancestral" => Ok(Self::Ancestral),
-            "ddim" => Ok(Self::Ddim { eta: 0.0 }),
-            "dpm++2m" => Ok(Self::DpmSolver2m),
-            "sde-dpm++2m" => Ok(Self::SdeDpmSolver2m),
-            _ => {
-                let eta = name.strip_prefix("ddim:").ok_or_else(unknown)?;
-                let eta = eta.parse().map_err(|_| unknown())?;
-                if (0.0..=1.0).contains(&eta) { Ok(Self::Ddim { eta }) } else { Err(unknown()) }
-            }
+        let (rule, number) = match name.split_once(':') {
+            Some((rule, number)) => (rule, Some(number.parse::<f64>().map_err(|_| unknown())?)),
+            None => (name, None),
+        };
+        let unit = |number: Option<f64>| {
+            let number = number.unwrap_or(0.0);
+            if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(unknown()) }
+        };
+        match (rule, number) {
+            ("ancestral", None) => Ok(Self::Ancestral),
+            ("ddim", eta) => Ok(Self::Ddim { eta: unit(eta)? }),
+            ("dpm++2m", None) => Ok(Self::DpmSolver2m),
+            ("sde-dpm++2m", None) => Ok(Self::SdeDpmSolver2m),
+            ("ddpm", v) => Ok(Self::Ddpm { v: unit(v)? }),
+            ("euler", None) => Ok(Self::Euler),
+            ("heun", None) => Ok(Self::Heun),
+            ("pc", ratio) => match ratio.unwrap_or(DEFAULT_RATIO) {
+                ratio if ratio > 0.0 && ratio <= 0.5 => Ok(Self::PredictorCorrector { ratio }),
+                _ => Err(unknown()),
+            },
+            _ => Err(unknown()),
         }
     }
 }

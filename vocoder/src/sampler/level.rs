@@ -35,6 +35,21 @@ pub fn eps_from_v(level: f64, x: f64, v: f64) -> f64 {
     sigma(level) * x + level * v
 }
 
+/// score = -eps / sigma, the gradient of ln p(x) (Song et al. 2021, eq. 5 in this notation).
+pub fn score_from_eps(level: f64, eps: f64) -> f64 {
+    -eps / sigma(level)
+}
+
+/// eps = -sigma score.
+pub fn eps_from_score(level: f64, score: f64) -> f64 {
+    -sigma(level) * score
+}
+
+/// x0 = (x + sigma^2 score) / alpha (Tweedie's formula).
+pub fn x0_from_score(level: f64, x: f64, score: f64) -> f64 {
+    (x + sigma(level).powi(2) * score) / level
+}
+
 /// The mean of WaveGrad's reverse step (Chen et al. 2020, Algorithm 2; Ho et al. 2020, eq. 11):
 /// (x - (1 - a) / sigma eps) / sqrt(a), with a = 1 - beta of the step.
 pub fn posterior_mean(level: f64, one_minus_beta: f64, x: f64, eps: f64) -> f64 {

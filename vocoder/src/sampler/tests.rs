@@ -6,12 +6,17 @@ use crate::noise::Noise;
 use crate::schedule::{lambda, sigma};
 use proptest::prelude::*;
 
-const KINDS: [SamplerKind; 5] = [
+pub(super) const KINDS: [SamplerKind; 10] = [
     SamplerKind::Ancestral,
     SamplerKind::Ddim { eta: 0.0 },
     SamplerKind::Ddim { eta: 0.5 },
     SamplerKind::DpmSolver2m,
     SamplerKind::SdeDpmSolver2m,
+    SamplerKind::Ddpm { v: 0.0 },
+    SamplerKind::Ddpm { v: 1.0 },
+    SamplerKind::Euler,
+    SamplerKind::Heun,
+    SamplerKind::PredictorCorrector { ratio: 0.16 },
 ];
 
 fn noise(seed: u64, length: usize) -> Vec<f32> {
@@ -49,8 +54,10 @@ proptest! {
             (eps_from_x0(level, x, x0), eps),
             (x0_from_v(level, x, v), x0),
             (eps_from_v(level, x, v), eps),
+            (eps_from_score(level, score_from_eps(level, eps)), eps),
+            (x0_from_score(level, x, score_from_eps(level, eps)), x0),
         ] {
-            prop_assert!(close(value, expected, 1e-8));
+            prop_assert!(close(value, expected, 1e-7));
         }
     }
 
@@ -89,7 +96,54 @@ proptest! {
         let ddim = s * x0 + sigma(s) * eps;
         prop_assert!(close(step(SamplerKind::DpmSolver2m), ddim, tolerance));
         prop_assert!(close(step(SamplerKind::SdeDpmSolver2m), posterior, tolerance));
+        // Ho et al. 2020: the same posterior; the larger variance differs in the noise alone.
+        let small = step(SamplerKind::Ddpm { v: 0.0 });
+        prop_assert!(close(small, posterior, tolerance));
+        let beta = posterior_mean(t, a, x, eps) + (1.0 - a).sqrt() * z;
+        let large = step(SamplerKind::Ddpm { v: 1.0 });
+        prop_assert!(close(large, beta, tolerance));
+        // Euler's step of dx/dl = x0 - (l / sigma) eps.
+        let euler = x + (s - t) * (x0 - t / sigma(t) * eps);
+        prop_assert!(close(step(SamplerKind::Euler), euler, tolerance));
+        // Heun's predictor is Euler's step in sigma/alpha, which is DDIM.
+        prop_assert!(close(step(SamplerKind::Heun), ddim, tolerance));
+        let predictor = step(SamplerKind::PredictorCorrector { ratio: 0.1 });
+        prop_assert!(close(predictor, posterior, tolerance));
     }
+}
+
+/// Heun's step in the form of Karras et al. 2022, which keeps x_t and d_t.
+#[test]
+fn heun_follows_karras_et_al() {
+    let schedule = Schedule::explicit([0.5, 0.8]).unwrap();
+    let mut sampler = Sampler::new(SamplerKind::Heun, &schedule, Clip::None);
+    assert_eq!((sampler.steps(), SamplerKind::Heun.evaluations(2)), (3, 3));
+    let levels: Vec<f64> = (0..4).filter_map(|i| sampler.level(i)).collect();
+    assert_eq!(levels, [0.5, 0.8, 0.8]);
+    let (mut x, eps) = ([0.7f32], [0.2f32, -0.4]);
+    sampler.advance(0, &mut x, &eps[..1], &[]).unwrap();
+    sampler.advance(1, &mut x, &eps[1..], &[]).unwrap();
+    let ratio = |l: f64| sigma(l) / l;
+    let mean = 0.5 * (f64::from(eps[0]) + f64::from(eps[1]));
+    let expected = 0.8 * (f64::from(0.7f32) / 0.5 + (ratio(0.8) - ratio(0.5)) * mean);
+    assert!(close(f64::from(x[0]), expected, 1e-6), "{} {expected}", x[0]);
+    // By hand: 0.8 (1.4 + (0.75 - 1.732051) (-0.1)).
+    assert!(close(expected, 1.198_564, 1e-6), "{expected}");
+}
+
+/// One Langevin step by hand: alpha (0.5 / 0.8)^2 = 0.390625, sigma 0.6, r 0.4:
+/// d = 2 0.390625 (0.4 0.6)^2 = 0.045; x + d (-eps / 0.6) + sqrt(0.09) z.
+#[test]
+fn langevin_steps_follow_song_et_al() {
+    let schedule = Schedule::explicit([0.5, 0.8]).unwrap();
+    let kind = SamplerKind::PredictorCorrector { ratio: 0.4 };
+    let mut sampler = Sampler::new(kind, &schedule, Clip::None);
+    assert!(sampler.needs_noise(0) && sampler.needs_noise(1) && !sampler.needs_noise(2));
+    sampler.advance(0, &mut [0.1], &[0.0], &[0.0]).unwrap();
+    let mut x = [1.0];
+    sampler.advance(1, &mut x, &[0.5], &[-2.0]).unwrap();
+    let expected = 1.0 - 0.045 * 0.5 / 0.6 - 0.3 * 2.0;
+    assert!(close(f64::from(x[0]), expected, 1e-6), "{} {expected}", x[0]);
 }
 
 #[test]
@@ -115,10 +169,13 @@ fn second_order_step_follows_lu_et_al() {
 fn last_step_returns_the_clean_signal_without_noise() {
     for kind in KINDS {
         let mut sampler = Sampler::new(kind, &Schedule::explicit([0.1, 0.6]).unwrap(), Clip::None);
-        assert!(!sampler.needs_noise(1) && !sampler.needs_noise(2));
-        sampler.advance(0, &mut [1.0, -0.3], &[0.0; 2], &[0.0; 2]).unwrap();
+        let last = sampler.steps() - 1;
+        assert!(!sampler.needs_noise(last) && !sampler.needs_noise(last + 1));
+        for step in 0..last {
+            sampler.advance(step, &mut [1.0, -0.3], &[0.0; 2], &[0.0; 2]).unwrap();
+        }
         let mut x = [1.2, -0.3];
-        sampler.advance(1, &mut x, &[0.5, -1.0], &[9.0, 9.0]).unwrap();
+        sampler.advance(last, &mut x, &[0.5, -1.0], &[9.0, 9.0]).unwrap();
         assert!(
             (x[0] - 1.333_333).abs() < 1e-5 && (x[1] - 0.833_333).abs() < 1e-5,
             "{kind}: {x:?}"
@@ -132,10 +189,11 @@ fn last_step_returns_the_clean_signal_without_noise() {
 fn variance_of_gaussian_data(kind: SamplerKind, steps: usize, s: f64) -> f64 {
     let schedule = Schedule::log_snr(steps, 0.01, 0.999_99).unwrap();
     let mut sampler = Sampler::new(kind, &schedule, Clip::None);
+    let steps = sampler.steps();
     let mut x = vec![0.0f32; steps + 1];
     x[steps] = 1.0;
     for step in 0..steps {
-        let l = schedule.levels()[step];
+        let l = sampler.level(step).unwrap();
         let gain = sigma(l) / (l * l * s * s + sigma(l).powi(2));
         let eps: Vec<f32> = x.iter().map(|&x| (gain * f64::from(x)) as f32).collect();
         let mut z = vec![0.0; steps + 1];
@@ -148,16 +206,19 @@ fn variance_of_gaussian_data(kind: SamplerKind, steps: usize, s: f64) -> f64 {
 #[test]
 fn gaussian_data_come_out_with_their_variance() {
     for s in [0.1, 0.5, 2.0] {
-        for kind in KINDS {
+        // Noise of variance beta is right at unit variance only, and Euler's steps in l are many.
+        let even =
+            |kind: &SamplerKind| !matches!(kind, SamplerKind::Ddpm { v: 1.0 } | SamplerKind::Euler);
+        for kind in KINDS.into_iter().filter(even) {
             let error = |steps| (variance_of_gaussian_data(kind, steps, s) / (s * s) - 1.0).abs();
             let (few, many) = (error(10), error(800));
             assert!(many < 0.03 && many < few, "{kind}, s {s}: {few} at 10, {many} at 800");
         }
         // Second order: from 50 to 100 steps the error falls about fourfold, not twofold.
-        let error = |steps| {
-            (variance_of_gaussian_data(SamplerKind::DpmSolver2m, steps, s) / (s * s) - 1.0).abs()
-        };
-        assert!(error(100) < error(50) / 3.0, "s {s}: {} {}", error(50), error(100));
+        for kind in [SamplerKind::DpmSolver2m, SamplerKind::Heun] {
+            let error = |steps| (variance_of_gaussian_data(kind, steps, s) / (s * s) - 1.0).abs();
+            assert!(error(100) < error(50) / 3.0, "{kind}, s {s}: {} {}", error(50), error(100));
+        }
     }
 }
 
@@ -173,7 +234,7 @@ fn cropped_windows_equal_the_whole() {
             sampler.set_deviation(&deviation);
             let mut x = noise(1, N);
             let (mut first, mut end) = (0, N);
-            for step in 0..6 {
+            for step in 0..sampler.steps() {
                 let z = noise(100 + step as u64, N);
                 let eps: Vec<f32> = x.iter().map(|x| 0.9 * x).collect();
                 sampler.advance(step, &mut x, &eps, &z[first..end]).unwrap();
@@ -183,7 +244,8 @@ fn cropped_windows_equal_the_whole() {
             }
             x
         };
-        assert_eq!(run(7), run(0)[6 * 7..N - 6 * 14], "{kind}");
+        let steps = kind.evaluations(6);
+        assert_eq!(run(7), run(0)[steps * 7..N - steps * 14], "{kind}");
     }
 }
 
@@ -248,7 +310,21 @@ fn names_make_the_round_trip() {
         let json = serde_json::to_string(&kind).unwrap();
         assert_eq!(serde_json::from_str::<SamplerKind>(&json).unwrap(), kind);
     }
-    for wrong in ["", "euler", "ddim:", "ddim:2", "ddim:-0.1", "ddim:NaN", "DDIM", "dpm++2m "] {
+    for wrong in [
+        "",
+        "eular",
+        "ddim:",
+        "ddim:2",
+        "ddim:-0.1",
+        "ddim:NaN",
+        "DDIM",
+        "dpm++2m ",
+        "heun:2",
+        "pc:0",
+        "pc:0.6",
+        "ddpm:-1",
+        "ancestral:1",
+    ] {
         let message = wrong.parse::<SamplerKind>().unwrap_err().to_string();
         assert!(message.contains("expected ancestral"), "{message}");
     }

@@ -46,6 +46,7 @@ pub fn import(path: &Path, mel: Option<MelConfig>) -> Result<Voice> {
         model,
         mel,
         start: Default::default(),
+        polish: 0,
         schedules: Default::default(),
         provenance: Provenance {
             description: "imported from a checkpoint of lmnt-com/wavegrad".into(),

@@ -1,0 +1,237 @@
+//! `vocoder schedule compare`: a voice's own levels beside everybody else's, on held-out recordings.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use training::corpus::Corpus;
+use training::schedule::{Distance, Learner};
+use vocoder::picture::chart::{self, Chart, Line};
+use vocoder::sampler::SamplerKind;
+use vocoder::schedule::{NAMES, PUBLISHED, Schedule, lambda};
+use vocoder::start::Start;
+
+use super::learn::{DISTANCE_HEADS, distance_cells, judged};
+use crate::device::{self, Choice};
+use crate::progress::Progress;
+use crate::{interrupt, output, start, voices};
+
+/// Curves that a chart of levels holds.
+const MOST_CURVES: usize = 8;
+
+/// Renders held-out recordings by a voice with its own levels and with everybody else's
+///
+/// The voice's own, the named ones, the published lists of as many steps as they are (which tell the
+/// network of signal that is not there: their prior mismatch) and tied to the prior, and a grid search
+/// as WaveGrad's. With a start from Griffin-Lim's sound all others are tied to its level.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The voice, by name or file
+    #[arg(long, default_value = voices::DEFAULT)]
+    voice: String,
+    /// Folders of recordings
+    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+    /// Numbers of steps
+    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [6], value_parser = clap::value_parser!(u64).range(1..=1000))]
+    steps: Vec<u64>,
+    /// Where the chain starts, as `render` takes it [default: the voice's own]
+    #[arg(long, value_name = "START")]
+    start: Option<start::Choice>,
+    /// The samplers; each schedule is rendered by each
+    #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["ancestral"])]
+    sampler: Vec<SamplerKind>,
+    /// Candidates of the grid search; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    grid: usize,
+    /// Clips of two seconds that each schedule renders
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    clips: u64,
+    /// Draws the levels and the distances into this PNG file
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto")]
+    device: Choice,
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// One schedule's result.
+#[derive(Serialize)]
+struct Row {
+    by: String,
+    sampler: Option<SamplerKind>,
+    steps: usize,
+    /// Share of the variance that the first level claims and the start has not; 0 for a start from
+    /// Griffin-Lim's sound, which is noised to any level.
+    prior_mismatch: f64,
+    schedule: Option<Schedule>,
+    distance: Distance,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A voice or recordings that don't serve; a file that can't be written.
+pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
+    device::use_threads(args.threads)?;
+    let voice = voices::load(&args.voice)?;
+    let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let (device, _) = args.device.open()?;
+    let rate = voice.mel.sample_rate;
+    let corpus = Corpus::load(&args.data, rate, rate as usize)?;
+    let clips = judged(corpus, args.clips as usize);
+    let mut rows = Vec::new();
+    for (i, &sampler) in args.sampler.iter().enumerate() {
+        let how = (sampler, start, false);
+        let learner = Learner::new(&voice, &device, how, clips.clone(), args.clips as usize)?;
+        if i == 0 {
+            let by = "Griffin-Lim alone".into();
+            let (sampler, schedule, distance) = (None, None, learner.griffin_lim()?);
+            rows.push(Row { by, sampler, steps: 0, prior_mismatch: 0.0, schedule, distance });
+        }
+        for &steps in &args.steps {
+            let mut contenders = contenders(steps as usize, start)?;
+            let own = start.shares_schedules(&voice.start);
+            if own && voice.schedules.contains_key(&(steps as usize)) {
+                contenders.insert(0, ("ours".into(), voice.schedule(steps as usize)?));
+            }
+            rows.extend(measure(args, &learner, (sampler, start), contenders, quiet)?);
+        }
+    }
+    rows.sort_by(|a, b| a.steps.cmp(&b.steps).then(a.distance.total.total_cmp(&b.distance.total)));
+    if let Some(path) = &args.picture {
+        draw(path, &rows)?;
+    }
+    report(&rows, args.json)
+}
+
+/// The distances of `contenders`, which have one number of steps, and of a grid search's best.
+fn measure(
+    args: &CompareArgs,
+    learner: &Learner,
+    (sampler, start): (SamplerKind, Start),
+    mut contenders: Vec<(String, Schedule)>,
+    quiet: bool,
+) -> Result<Vec<Row>> {
+    let Some(steps) = contenders.first().map(|(_, schedule)| schedule.steps()) else {
+        return Ok(Vec::new());
+    };
+    let mut progress = Progress::new(contenders.len(), quiet);
+    // A grid over the first level, too, makes sense from noise only.
+    if args.grid > 0 && start == Start::Noise {
+        progress.ticker().at(0.0, format!("{sampler}, {steps} steps: grid search"));
+        if let Some(best) = learner.grid_search(steps, args.grid)? {
+            contenders.push((format!("grid search of {}", args.grid), best));
+        }
+    }
+    let mut rows = Vec::new();
+    for (by, schedule) in contenders {
+        interrupt::check()?;
+        let distance = learner.distance(&schedule)?;
+        let told = format!("{sampler}, {steps} steps, {by}: distance {:.4}", distance.total);
+        progress.finished(told);
+        let prior_mismatch = if start == Start::Noise { schedule.prior_mismatch() } else { 0.0 };
+        let (sampler, schedule) = (Some(sampler), Some(schedule));
+        rows.push(Row { by, sampler, steps, prior_mismatch, schedule, distance });
+    }
+    Ok(rows)
+}
+
+/// Everybody else's schedules of `steps` steps, by name.
+fn contenders(steps: usize, start: Start) -> Result<Vec<(String, Schedule)>> {
+    let mut all = Vec::new();
+    for name in NAMES {
+        // Fibonacci's betas pass 1 after 29 steps.
+        let Ok(schedule) = Schedule::named(name, steps) else { continue };
+        all.push((name.to_string(), schedule));
+    }
+    for list in PUBLISHED.iter().filter(|list| list.betas.len() == steps) {
+        let schedule = list.schedule()?;
+        if start == Start::Noise {
+            all.push((list.name.to_string(), schedule.clone()));
+        }
+        let tied = schedule.tie_to_prior(vocoder::schedule::FIRST_LEVEL)?;
+        all.push((format!("{}, tied", list.name), tied));
+    }
+    if let Start::GriffinLim { level, .. } = start {
+        for (_, schedule) in &mut all {
+            *schedule = schedule.tie_to_prior(level)?;
+        }
+    }
+    Ok(all)
+}
+
+fn report(rows: &[Row], as_json: bool) -> Result<()> {
+    if as_json {
+        return output::json(&rows);
+    }
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let first = row.schedule.as_ref().map(|s| format!("{:.4}", s.levels()[0]));
+            let head = [
+                row.by.clone(),
+                row.sampler.map_or("-".into(), |sampler| sampler.to_string()),
+                row.steps.to_string(),
+                first.unwrap_or_else(|| "-".into()),
+                format!("{:.1}", 100.0 * row.prior_mismatch),
+            ];
+            head.into_iter().chain(distance_cells(&row.distance)).collect()
+        })
+        .collect();
+    let heads = ["schedule", "sampler", "steps", "first level", "mismatch %"];
+    output::table(&[&heads[..], &DISTANCE_HEADS[..]].concat(), &cells)
+}
+
+/// The levels of the best few of the first number of steps, and all distances.
+fn draw(path: &std::path::Path, rows: &[Row]) -> Result<()> {
+    let first = rows.iter().filter(|row| row.schedule.is_some()).map(|row| row.steps).min();
+    let sampler = rows.iter().find_map(|row| row.sampler);
+    let levels = rows.iter().filter(|row| Some(row.steps) == first && row.sampler == sampler);
+    let curve = |row: &Row| {
+        let schedule = row.schedule.as_ref()?;
+        let db = |l: &f64| 20.0 * lambda(*l) / std::f64::consts::LN_10;
+        let points = schedule.levels().iter().enumerate();
+        let points = points.map(|(i, l)| (i as f64 + 1.0, db(l))).collect();
+        Some(Line { name: row.by.clone(), points })
+    };
+    let told = |row: &Row| match row.sampler {
+        Some(sampler) if rows.iter().any(|r| r.sampler.is_some_and(|s| s != sampler)) => {
+            format!("{}, {sampler}", row.by)
+        }
+        _ => row.by.clone(),
+    };
+    let mut names: Vec<String> = Vec::new();
+    for row in rows.iter().filter(|row| row.schedule.is_some()) {
+        if !names.contains(&told(row)) {
+            names.push(told(row));
+        }
+    }
+    let distance = |name: &String| Line {
+        name: name.clone(),
+        points: rows
+            .iter()
+            .filter(|row| told(row) == *name)
+            .map(|row| (row.steps as f64, row.distance.total))
+            .collect(),
+    };
+    let title = format!("Signal-to-noise ratio in dB at each of {} steps", first.unwrap_or(0));
+    let lines = levels.filter_map(curve).take(MOST_CURVES).collect();
+    let mut charts = vec![Chart { title: &title, x_title: "step", lines }];
+    // A curve over one number of steps is a point.
+    if rows.iter().any(|row| row.schedule.is_some() && Some(row.steps) != first) {
+        charts.push(Chart {
+            title: "Distance from the recordings",
+            x_title: "number of steps",
+            lines: names.iter().take(MOST_CURVES).map(distance).collect(),
+        });
+    }
+    Ok(chart::draw(path, &charts)?)
+}

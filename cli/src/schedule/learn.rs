@@ -1,0 +1,243 @@
+//! `vocoder schedule learn`: levels that suit a voice, stored in it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use training::corpus::{Clip, Corpus};
+use training::schedule::{Distance, Learned, Learner};
+use vocoder::sampler::SamplerKind;
+use vocoder::schedule::Schedule;
+use vocoder::start::Start;
+use vocoder::voice::{Precision, Voice};
+
+use crate::device::{self, Choice};
+use crate::progress::Progress;
+use crate::{interrupt, output, start, voices};
+
+/// Candidates that a search tries, about.
+const USUAL_CANDIDATES: f64 = 60.0;
+
+/// Learns levels from recordings, and stores them in the voice
+///
+/// Clips that training would hold out for validation, and others where these are few, judge the
+/// candidates, by a weighted sum:
+/// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents. `render` uses what is stored
+/// for its number of steps. Each number is stored as soon as it is learned, and not learned again.
+#[derive(Debug, Args)]
+pub struct LearnArgs {
+    /// The voice, by name or file
+    #[arg(long)]
+    voice: String,
+    /// Folders of recordings
+    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+    /// Numbers of steps to learn levels for; each starts from the nearest that is known
+    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [6], value_parser = clap::value_parser!(u64).range(1..=50))]
+    steps: Vec<u64>,
+    /// Where the chain starts: noise, griffin-lim or griffin-lim:LEVEL[:ROUNDS], from whose level on
+    /// the first level is learned too. Levels for another start are dropped [default: the voice's own]
+    #[arg(long, value_name = "START")]
+    start: Option<start::Choice>,
+    /// With a start from Griffin-Lim: keeps the first level where --start has it
+    #[arg(long)]
+    hold_first: bool,
+    /// Learns again what the voice has
+    #[arg(long)]
+    force: bool,
+    /// Where the voice with its schedules is written, and found again by the next call [default: the
+    /// voice itself]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The sampler that will use them
+    #[arg(long, default_value = "ancestral")]
+    sampler: SamplerKind,
+    /// Clips of two seconds that each candidate renders
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    clips: u64,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto")]
+    device: Choice,
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A voice or recordings that don't serve; a file that can't be written.
+pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
+    device::use_threads(args.threads)?;
+    let path = voices::find(&args.voice)?;
+    let out = args.out.clone().unwrap_or_else(|| path.clone());
+    let mut voice = Voice::load(&path)?;
+    if out != path {
+        take_schedules(&mut voice, &out);
+    }
+    let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let mut progress = Progress::new(args.steps.len(), quiet);
+    if !start.shares_schedules(&voice.start) {
+        if !voice.schedules.is_empty() {
+            progress.note(format!("dropping the schedules for a start from {}", voice.start));
+        }
+        voice.schedules.clear();
+        voice.start = start;
+    }
+    let mut wanted: Vec<usize> = args.steps.iter().map(|&steps| steps as usize).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if args.force {
+        voice.schedules.retain(|steps, _| !wanted.contains(steps));
+    }
+
+    let (device, _) = args.device.open()?;
+    let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
+    let clips = judged(corpus, args.clips as usize);
+    let source = voice.clone();
+    let how = (args.sampler, start, args.hold_first);
+    let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
+    let alone = learner.griffin_lim()?;
+    let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
+    for steps in wanted {
+        interrupt::check()?;
+        let stored = voice.schedules.get(&steps).cloned().map(Schedule::explicit).transpose()?;
+        let row = match stored {
+            Some(schedule) => {
+                progress.finished(format!("{steps} steps: known already"));
+                let distance = learner.distance(&schedule)?;
+                Row::new(format!("{steps} steps, known"), Some(schedule), distance)
+            }
+            None => {
+                let learned = learn(&learner, &voice, steps, &mut progress)?;
+                keep(&mut voice, steps, &learned.schedule);
+                voice.save(&out, Precision::Half).with_context(|| out.display().to_string())?;
+                Row::new(
+                    format!("{steps} steps, learned"),
+                    Some(learned.schedule),
+                    learned.distance,
+                )
+            }
+        };
+        let even = learner.even(steps)?;
+        let distance = learner.distance(&even)?;
+        rows.push(Row::new(format!("{steps} steps, even in log-SNR"), Some(even), distance));
+        rows.push(row);
+    }
+    drop(progress);
+    report(&rows, args.json)
+}
+
+/// The clips held out for validation; if they are less than `wanted`, evenly chosen others too.
+pub(super) fn judged(corpus: Corpus, wanted: usize) -> Vec<Clip> {
+    let mut clips = corpus.validation;
+    let missing = wanted.saturating_sub(clips.len());
+    if missing > 0 {
+        let every = corpus.training.len().div_ceil(missing).max(1);
+        clips.extend(corpus.training.into_iter().step_by(every));
+    }
+    clips
+}
+
+/// Learns the levels for `steps` steps from those of the nearest number that `voice` knows.
+fn learn(
+    learner: &Learner,
+    voice: &Voice,
+    steps: usize,
+    progress: &mut Progress,
+) -> Result<Learned> {
+    let ticker = progress.ticker();
+    let neighbour = nearest(voice, steps)?;
+    let observe = |tried: usize, least: f64| {
+        ticker.at(tried as f64 / USUAL_CANDIDATES, format!("{steps} steps: distance {least:.4}"));
+        !interrupt::requested()
+    };
+    let learned = learner.learn(steps, neighbour.as_ref(), observe);
+    interrupt::check()?;
+    let learned = learned?;
+    progress.finished(format!(
+        "{steps} steps: distance {:.4} after {} candidates",
+        learned.distance.total, learned.tried
+    ));
+    Ok(learned)
+}
+
+/// The schedule whose number of steps is nearest to `steps` by ratio.
+fn nearest(voice: &Voice, steps: usize) -> Result<Option<Schedule>> {
+    let ratio = |known: usize| (known as f64 / steps as f64).ln().abs();
+    let nearest = voice.schedules.iter().min_by(|a, b| ratio(*a.0).total_cmp(&ratio(*b.0)));
+    Ok(nearest.map(|(_, levels)| Schedule::explicit(levels.clone())).transpose()?)
+}
+
+/// Puts `schedule` into `voice`, whose start then begins where the longest schedule does.
+fn keep(voice: &mut Voice, steps: usize, schedule: &Schedule) {
+    voice.schedules.insert(steps, schedule.levels().to_vec());
+    let longest = voice.schedules.values().next_back().and_then(|levels| levels.first());
+    if let (Start::GriffinLim { level, .. }, Some(first)) = (&mut voice.start, longest) {
+        *level = *first;
+    }
+}
+
+/// Goes on with what an earlier call wrote to `out`, if that is the same voice.
+fn take_schedules(voice: &mut Voice, out: &Path) {
+    let Ok(earlier) = Voice::load(out) else { return };
+    let bare = |voice: &Voice| {
+        let mut voice = voice.clone();
+        (voice.start, voice.schedules) = (Start::Noise, Default::default());
+        voice.content_hash().ok()
+    };
+    if bare(voice) == bare(&earlier) {
+        (voice.start, voice.schedules) = (earlier.start, earlier.schedules);
+    }
+}
+
+/// One schedule's result.
+#[derive(serde::Serialize)]
+struct Row {
+    by: String,
+    schedule: Option<Schedule>,
+    distance: Distance,
+}
+
+impl Row {
+    fn new(by: String, schedule: Option<Schedule>, distance: Distance) -> Self {
+        Self { by, schedule, distance }
+    }
+}
+
+fn report(rows: &[Row], as_json: bool) -> Result<()> {
+    if as_json {
+        return output::json(&rows);
+    }
+    let first = |row: &Row| match &row.schedule {
+        Some(schedule) => format!("{:.4}", schedule.levels()[0]),
+        None => "-".into(),
+    };
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let head = [row.by.clone(), first(row)];
+            head.into_iter().chain(distance_cells(&row.distance)).collect()
+        })
+        .collect();
+    output::table(&[&["", "first level"], &DISTANCE_HEADS[..]].concat(), &cells)
+}
+
+/// The heads of [`distance_cells`].
+pub(super) const DISTANCE_HEADS: [&str; 6] =
+    ["distance", "LS-MAE", "MR-STFT", "FFE %", "F0 cents", "periodicity"];
+
+/// A distance and its parts, as cells of a table.
+pub(super) fn distance_cells(d: &Distance) -> [String; 6] {
+    [
+        format!("{:.4}", d.total),
+        format!("{:.4}", d.ls_mae),
+        format!("{:.4}", d.mr_stft),
+        format!("{:.1}", 100.0 * d.ffe),
+        format!("{:.0}", d.f0_rmse_cents),
+        format!("{:.4}", d.periodicity_rmse),
+    ]
+}

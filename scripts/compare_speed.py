@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Times one reverse step: this program beside the PyPI package `wavegrad` 0.1.5 on PyTorch (f32, and
+bf16 by autocast), the same graph on ONNX Runtime, and candle's own `conv1d`: compare_speed.py PRESET...
+
+Every figure is the best of several runs that take turns with the others', since machines are noisy.
+GFLOP/s counts two operations a multiplication of the network as published, for all alike.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import onnxruntime
+import torch
+from torch import nn
+from wavegrad.model import Conv1d, DBlock, FiLM, UBlock, WaveGrad
+
+SECONDS, RUNS = 2, 4
+N_MELS, HOP, RATE = 128, 300, 24_000
+# first, stem, down, up: vocoder/src/config.rs
+PRESETS = {
+    "base": (768, 32, [128, 128, 256, 512], [512, 512, 256, 128, 128]),
+    "half": (384, 16, [64, 64, 128, 256], [256, 256, 128, 64, 64]),
+    "quarter": (192, 16, [32, 32, 64, 128], [128, 128, 64, 32, 32]),
+}
+
+
+class Preset(WaveGrad):
+    """`WaveGrad` with a preset's widths: its own `forward`, its own blocks, factors and dilations."""
+
+    def __init__(self, first, stem, down, up):
+        nn.Module.__init__(self)
+        dilations = [[1, 2, 1, 2]] * 2 + [[1, 2, 4, 8]] * 3
+        self.downsample = nn.ModuleList(
+            [Conv1d(1, stem, 5, padding=2)]
+            + [DBlock(a, b, f) for a, b, f in zip([stem, *down], down, [2, 2, 3, 5])]
+        )
+        self.film = nn.ModuleList([FiLM(a, b) for a, b in zip([stem, *down], reversed(up))])
+        self.upsample = nn.ModuleList(
+            [UBlock(a, b, f, d) for a, b, f, d in zip([first, *up], up, [5, 5, 3, 2, 2], dilations)]
+        )
+        self.first_conv = Conv1d(N_MELS, first, 3, padding=1)
+        self.last_conv = Conv1d(up[-1], 1, 3, padding=1)
+
+
+def best(seconds, name, run):
+    start = time.perf_counter()
+    run()
+    seconds[name] = min(seconds.get(name, 1e9), time.perf_counter() - start)
+
+
+def ours(seconds, preset, threads):
+    for precision in ("f32", "bf16"):
+        command = ["target/release/vocoder", "bench", "--voice", preset, "--precision", precision]
+        command += ["--threads", threads, "--steps", 6, "--seconds", SECONDS, "--stream", 0]
+        command += ["--runs", 1, "--json", "-q"]
+        row = json.loads(subprocess.check_output([str(word) for word in command]))
+        # Six steps share what depends on the mel alone, as in every render.
+        took = row["rtf"] * SECONDS / 6
+        seconds[f"vocoder {row['precision']}"] = min(seconds.get(f"vocoder {row['precision']}", 1e9), took)
+
+
+def candle(seconds, preset, threads):
+    command = ["target/release/candle_forward", preset, str(SECONDS), str(threads)]
+    took = subprocess.check_output(command, env=os.environ | {"CANDLE_NUM_THREADS": str(threads)})
+    seconds["candle f32"] = min(seconds.get("candle f32", 1e9), float(took))
+
+
+def measure(preset, threads, folder):
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    model = Preset(*PRESETS[preset]).eval()
+    frames = SECONDS * RATE // HOP
+    inputs = (torch.randn(1, frames * HOP), torch.randn(1, N_MELS, frames), torch.tensor([0.7]))
+    graph = folder / f"{preset}.onnx"
+    if not graph.exists():
+        torch.onnx.export(model, inputs, str(graph), dynamo=False, input_names=["audio", "mel", "level"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    fed = dict(zip(["audio", "mel", "level"], (value.numpy() for value in inputs)))
+
+    def autocast():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model(*inputs)
+
+    seconds = {}
+    with torch.inference_mode():
+        for _ in range(RUNS):
+            best(seconds, "PyTorch f32", lambda: model(*inputs))
+            best(seconds, "PyTorch bf16", autocast)
+            best(seconds, "ONNX Runtime f32", lambda: session.run(None, fed))
+            ours(seconds, preset, threads)
+        candle(seconds, preset, threads)
+    return seconds
+
+
+def macs(preset):
+    """Multiplications a second of audio, from the program."""
+    row = subprocess.check_output(
+        ["target/release/vocoder", "bench", "--voice", preset, "--precision", "f32", "--threads", "1",
+         "--steps", "1", "--seconds", "0.1", "--stream", "0", "--runs", "1", "--json", "-q"])
+    row = json.loads(row)
+    return row["gflops"] * row["rtf"] / 2
+
+
+def main():
+    print("| network | threads | program | s a step and second | GFLOP/s a thread | vocoder f32 is faster by | vocoder bf16 is faster by |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for preset in sys.argv[1].split() if len(sys.argv) == 2 else sys.argv[1:]:
+            work = macs(preset)
+            for threads in (1, 2):
+                seconds = measure(preset, threads, Path(folder))
+                for name in sorted(seconds, key=seconds.get):
+                    each = seconds[name] / SECONDS
+                    ratios = [seconds[name] / seconds[f"vocoder {p}"] for p in ("f32", "bf16")]
+                    print(f"| {preset} | {threads} | {name} | {each:.3f} | {2 * work / each / threads:.0f} "
+                          f"| {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+//! Schedules learned by the program: stored as they are found, and found again.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use serde_json::Value;
+use vocoder::start::Start;
+use vocoder::voice::Voice;
+use vocoder_tests::arguments;
+use vocoder_tests::program::{Run, command, output, run, samples};
+use vocoder_tests::voices::tiny_voice;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = tiny_voice(folder.path());
+    let out = folder.path().join("learned.safetensors");
+    let learn = |steps: &[&str], more: &[&str]| {
+        let mut command = command();
+        command.args(arguments!["schedule", "learn", "--voice", &voice, "--out", &out]);
+        command.args(arguments!["--data", samples(), "--clips", "1", "--json", "--steps"]);
+        Run::of(command.args(steps).args(more).output().unwrap())
+    };
+    let first = learn(&["1"], &["--start", "griffin-lim:0.7"]);
+    assert_eq!(first.status, 0, "{}", first.stderr);
+    let rows = json(&first.stdout);
+    assert_eq!(rows.as_array().unwrap().len(), 3);
+    assert_eq!(rows[0]["by"], "Griffin-Lim alone");
+    let distance = |row: &Value| row["distance"]["total"].as_f64().unwrap();
+    // The network is untrained: the less it does, the better.
+    assert!(distance(&rows[0]) <= distance(&rows[2]) && distance(&rows[2]) < distance(&rows[1]));
+    let level = rows[2]["schedule"][0].as_f64().unwrap();
+    assert!(level > 0.95, "{level}");
+
+    // The level is the voice's own now; what is known stays, bit for bit.
+    let again = learn(&["2", "1"], &[]);
+    assert_eq!(again.status, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("1 steps: known already"), "{}", again.stderr);
+    let voice_now = Voice::load(&out).unwrap();
+    assert_eq!(voice_now.schedules[&1], [level]);
+    let Start::GriffinLim { iterations: 32, level: fallback } = voice_now.start else {
+        panic!("{:?}", voice_now.start)
+    };
+    assert_eq!(fallback, voice_now.schedules[&2][0]);
+
+    // Another start: what was learned for the one before is of no use.
+    let other = learn(&["1"], &["--start", "griffin-lim:0.7:8", "--hold-first"]);
+    assert_eq!(other.status, 0, "{}", other.stderr);
+    assert!(other.stderr.contains("dropping the schedules"), "{}", other.stderr);
+    let voice_now = Voice::load(&out).unwrap();
+    assert_eq!(voice_now.schedules.len(), 1);
+    assert!((voice_now.schedules[&1][0] - 0.7).abs() < 1e-9, "{:?}", voice_now.schedules);
+
+    let shown =
+        json(&output(arguments!["schedule", "show", "--voice", &out, "--steps", "1", "--json"]));
+    assert_eq!(shown["learned"], true);
+    run(arguments!["schedule", "learn", "--voice", &out, "--data", samples(), "--start", "gl"])
+        .expect_error(2, &["--start", "expected noise"]);
+}
+
+#[test]
+fn schedules_are_shown_and_compared_with_everybody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = tiny_voice(folder.path());
+    let picture = folder.path().join("levels.png");
+    output(arguments!["schedule", "show", "--voice", &voice, "--picture", &picture]);
+    assert_eq!(&std::fs::read(&picture).unwrap()[..4], b"\x89PNG");
+
+    let picture = folder.path().join("compared.png");
+    let rows = json(&output(arguments![
+        "schedule",
+        "compare",
+        "--voice",
+        &voice,
+        "--data",
+        samples(),
+        "--clips",
+        "1",
+        "--grid",
+        "2",
+        "--steps",
+        "4",
+        "--picture",
+        &picture,
+        "--json",
+        "-q"
+    ]));
+    let rows = rows.as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["by"].as_str().unwrap()).collect();
+    for name in
+        ["linear", "cosine", "fibonacci", "FastDiff 4", "FastDiff 4, tied", "grid search of 2"]
+    {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let mismatch = |name: &str| {
+        let row = rows.iter().find(|row| row["by"] == name).unwrap();
+        row["prior_mismatch"].as_f64().unwrap()
+    };
+    // 0.5362^2 of the variance is signal that is not there.
+    assert!((mismatch("FastDiff 4") - 0.2875).abs() < 1e-3 && mismatch("FastDiff 4, tied") < 0.01);
+    let distances: Vec<f64> =
+        rows[1..].iter().map(|row| row["distance"]["total"].as_f64().unwrap()).collect();
+    assert!(distances.is_sorted(), "{distances:?}");
+    assert_eq!(&std::fs::read(&picture).unwrap()[..4], b"\x89PNG");
+}
+
+#[test]
+fn a_rendering_is_explained_on_one_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = tiny_voice(folder.path());
+    let (page, out) = (folder.path().join("page.html"), folder.path().join("out.wav"));
+    let speech = samples().join("kokoro_af_heart.flac");
+    output(arguments![
+        "render",
+        &speech,
+        "-o",
+        &out,
+        "--voice",
+        &voice,
+        "--steps",
+        "2",
+        "--sampler",
+        "heun",
+        "--explain",
+        &page,
+        "-q"
+    ]);
+    let html = std::fs::read_to_string(&page).unwrap();
+    for part in ["Run 1 of 3", "Run 3 of 3", "<svg", "data:audio/wav", "noised to this level"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("Run 4") && !html.contains("://"));
+    assert!(out.exists());
+    let again = run(arguments![
+        "render",
+        &speech,
+        "-o",
+        &out,
+        "--sampler",
+        "griffin-lim",
+        "--explain",
+        &page,
+        "--force"
+    ]);
+    again.expect_error(2, &["--explain", "griffin-lim"]);
+}

@@ -1,0 +1,118 @@
+//! The engine against the network's definition: every preset, both paddings, every instruction set of
+//! this machine, pieces of any size.
+
+use candle_core::Device;
+use proptest::prelude::*;
+use vocoder::config::{ModelConfig, Padding};
+use vocoder::engine::Precision;
+use vocoder::mel::Mel;
+use vocoder::prior::PriorConfig;
+use vocoder::render::{Renderer, Settings};
+use vocoder::sampler::Clip;
+use vocoder::schedule::Schedule;
+use vocoder::start::Start;
+use vocoder::voice::Voice;
+use vocoder_tests::voices::{mel, rms, steady_voice};
+
+fn settings(sampler: &str, precision: Precision, chunk_frames: usize) -> Settings {
+    Settings {
+        schedule: Schedule::log_snr(3, 0.4, 0.999).unwrap(),
+        sampler: sampler.parse().unwrap(),
+        clip: Clip::Signal(1.0),
+        start: Start::Noise,
+        seed: 7,
+        chunk_frames,
+        polish: 0,
+        precision,
+    }
+}
+
+fn engine(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
+    Renderer::new(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
+}
+
+fn definition(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
+    Renderer::by_definition(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
+}
+
+fn worst(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// The largest difference that "the same" allows, of full scale.
+const TOLERANCE: f32 = 1e-4;
+
+const PADDINGS: [Padding; 3] =
+    [Padding::Symmetric, Padding::Causal { look_ahead: 0 }, Padding::Causal { look_ahead: 2 }];
+
+#[test]
+fn every_preset_equals_its_definition() {
+    for preset in ModelConfig::PRESETS.into_iter().filter(|name| !name.starts_with("stream-")) {
+        for padding in PADDINGS {
+            let voice = steady_voice(preset, padding, PriorConfig::Energy { floor: 1e-3 });
+            let mel = mel(5);
+            let settings = settings("ancestral", Precision::F32, 1000);
+            let expected = definition(&voice, settings.clone(), &mel);
+            let error = worst(&engine(&voice, settings, &mel), &expected);
+            println!("{preset} {padding:?}: {error:.1e} of {:.3}", rms(&expected));
+            assert!(error < TOLERANCE, "{preset} {padding:?}: {error}");
+            assert!((1e-3..0.7).contains(&rms(&expected)), "{}", rms(&expected));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Pushed in pieces, in chunks of any length, with any sampler: the same sound.
+    #[test]
+    fn pieces_equal_the_whole(
+        padding in proptest::sample::select(PADDINGS.to_vec()),
+        sampler in proptest::sample::select(vec!["ancestral", "ddim", "dpm++2m", "sde-dpm++2m"]),
+        prior in proptest::sample::select(vec![
+            PriorConfig::Standard,
+            PriorConfig::Energy { floor: 1e-3 },
+            PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0 },
+        ]),
+        frames in 1usize..40,
+        chunk in 1usize..20,
+        cuts in proptest::collection::vec(0usize..40, 0..6),
+    ) {
+        let voice = steady_voice("eighth", padding, prior);
+        let mel = mel(frames);
+        let expected = definition(&voice, settings(sampler, Precision::F32, 1000), &mel);
+        let settings = settings(sampler, Precision::F32, chunk);
+        let mut renderer = Renderer::new(&voice, &Device::Cpu, settings).unwrap();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(frames)).collect();
+        cuts.extend([0, frames]);
+        cuts.sort_unstable();
+        // Twice: a reset renderer equals a new one.
+        for _ in 0..2 {
+            let mut sound = Vec::new();
+            for pair in cuts.windows(2) {
+                let data = mel.data[pair[0] * mel.config.n_mels..pair[1] * mel.config.n_mels].to_vec();
+                let piece = Mel { config: mel.config.clone(), frames: pair[1] - pair[0], data };
+                sound.extend(renderer.push(&piece).unwrap());
+            }
+            sound.extend(renderer.finish().unwrap());
+            let error = worst(&sound, &expected);
+            prop_assert!(error < TOLERANCE, "{error}");
+        }
+    }
+}
+
+/// bf16 has 8 bits; its error is noise 30 dB below the signal or less, for an untrained network.
+#[test]
+fn bf16_is_near() {
+    for preset in ["half", "quarter", "eighth"] {
+        let voice = steady_voice(preset, Padding::Symmetric, PriorConfig::Energy { floor: 1e-3 });
+        let mel = mel(8);
+        let exact = engine(&voice, settings("ddim", Precision::F32, 1000), &mel);
+        let near = engine(&voice, settings("ddim", Precision::Bf16, 1000), &mel);
+        let difference: Vec<f32> = near.iter().zip(&exact).map(|(a, b)| a - b).collect();
+        let relative = rms(&difference) / rms(&exact);
+        println!("{preset}: {relative:.4}");
+        assert!(relative > 0.0 && relative < 0.03, "{preset}: {relative}");
+    }
+}

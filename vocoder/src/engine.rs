@@ -1,0 +1,173 @@
+//! The network on CPUs, for rendering: exact in pieces, and as fast as we know how.
+//!
+//! [`Network`](crate::network::Network) defines what is computed; this computes the same from the same
+//! config and weights, with these differences:
+//!
+//! - **Every row once.** All steps of the chain run side by side, as a cascade: what a step has
+//!   predicted feeds the next one, and every layer of every step keeps the few rows that its later
+//!   outputs will read ([`pass`]). Whatever the pieces in which a clip arrives, and whether it ever
+//!   ends, nothing is computed twice and memory does not grow.
+//! - **Once for all steps** what depends on the mel alone.
+//! - **Fewer multiplications**: Winograd's convolutions of three taps ([`winograd`]), repetition folded
+//!   into the convolution after it ([`expand`]).
+//! - **One pass over memory** a convolution: what comes before it (activation, keeping one row in n) is
+//!   done while its input is packed, what comes after it (bias, residual, modulation, activation) while
+//!   its sums lie in the first-level cache ([`conv`]).
+//! - **bf16 products** with f32 sums, where the processor has them and they are asked for.
+
+mod cascade;
+mod conv;
+mod expand;
+mod isa;
+mod line;
+mod net;
+mod pass;
+mod winograd;
+
+pub use isa::{ISA_VARIABLE, Isa};
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::ModelConfig;
+use crate::kernel::panel;
+use crate::network::Weights;
+use crate::sampler::Sampler;
+use crate::{Error, Result};
+use cascade::{Cascade, Steps};
+use net::Net;
+
+/// In which precision products are computed. Sums, and what passes between layers, are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// bf16 where the processor is faster in it, else f32.
+    #[default]
+    Auto,
+    /// Single precision: equal to the network on any device within 1e-4.
+    F32,
+    /// 8 significant bits.
+    Bf16,
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(Error::mismatch("precision", "auto, f32 or bf16", name)),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+/// A chain that is ready to run. Threads are those of the rayon pool that it is called in.
+pub struct Engine {
+    steps: Box<dyn Steps>,
+    precision: Precision,
+    isa: Isa,
+}
+
+/// A clip's next piece. See [`Engine::push`].
+pub struct Piece<'a> {
+    /// New frames of mel, `[frames][n_mels]`.
+    pub mel: &'a [f32],
+    /// New samples of the chain's start (whitened), a whole number of hops.
+    pub start: &'a [f32],
+    /// The prior's deviation of these samples, which the sampler's clipping needs; empty for 1.
+    pub deviation: &'a [f32],
+    /// No piece will follow.
+    pub ended: bool,
+}
+
+impl Engine {
+    /// Packs `weights`, which must fit `config`, for the chain of `sampler`, whose noise is that of
+    /// `seed`.
+    ///
+    /// # Errors
+    /// Weights that can't be read; [`ISA_VARIABLE`] names instructions that this machine lacks.
+    pub fn new(
+        config: &ModelConfig,
+        weights: &Weights,
+        precision: Precision,
+        sampler: Sampler,
+        seed: u64,
+    ) -> Result<Self> {
+        let isa = Isa::detect()?;
+        let precision = match precision {
+            Precision::Auto if isa.has_bf16() => Precision::Bf16,
+            Precision::Auto => Precision::F32,
+            chosen => chosen,
+        };
+        let steps: Box<dyn Steps> = match precision {
+            Precision::Bf16 => {
+                let net = Net::<half::bf16>::new(config, weights)?;
+                Box::new(Cascade::new(net, isa, sampler, seed))
+            }
+            _ => {
+                let net = Net::<f32>::new(config, weights)?;
+                Box::new(Cascade::new(net, isa, sampler, seed))
+            }
+        };
+        Ok(Engine { steps, precision, isa })
+    }
+
+    /// What [`Precision::Auto`] has become.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The instructions that it uses.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Takes a piece, and returns the samples (whitened) that are finished by now, which the next call
+    /// overwrites. `observe` is called after each step; if it says false, the rest is left out and the
+    /// engine must be [reset](Engine::reset).
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn push(&mut self, piece: Piece<'_>, observe: &mut dyn FnMut() -> bool) -> Result<&[f32]> {
+        self.steps.push(piece, observe)
+    }
+
+    /// Forgets the clip.
+    pub fn reset(&mut self) {
+        self.steps.reset();
+    }
+
+    /// Bytes of weights and of rows that are kept.
+    pub fn bytes(&mut self) -> usize {
+        self.steps.bytes()
+    }
+}
+
+/// Operations a second, in units of 1e9, that one thread reaches in the kernels' innermost loop on data
+/// in the first-level cache: what [`Precision`] can give on this machine.
+pub fn peak_gflops(precision: Precision, isa: Isa) -> f64 {
+    match precision {
+        Precision::F32 => panel::peak_gflops::<f32>(isa),
+        Precision::Bf16 => panel::peak_gflops::<half::bf16>(isa),
+        Precision::Auto => {
+            peak_gflops(if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 }, isa)
+        }
+    }
+}
+
+/// Leaky ReLU of slope [`LEAKY_SLOPE`](crate::config::LEAKY_SLOPE).
+#[inline(always)]
+fn leaky(v: f32) -> f32 {
+    v.max(v * crate::config::LEAKY_SLOPE as f32)
+}

@@ -1,0 +1,516 @@
+//! One convolution of the network, with what comes right before and after it.
+
+use pulp::{Simd, WithSimd};
+use std::cell::RefCell;
+
+use super::winograd::{self, POINTS, TILE};
+use super::{Isa, leaky};
+use crate::kernel::panel::{MAX_GROUP, Panel, Value};
+
+/// Output channels are a multiple of this in packed weights.
+const LANES: usize = 16;
+
+/// Most channels of a row: zeros stand for rows outside the signal.
+const MAX_CHANNELS: usize = 4096;
+static ZEROS: [f32; MAX_CHANNELS] = [0.0; MAX_CHANNELS];
+
+/// Bytes of packed inputs that a task works on: half of a second-level cache of 1 MiB, the other
+/// half being for weights and sums.
+const TASK_BYTES: usize = 320 << 10;
+
+/// A convolution's shape and packed weights in precision `T`.
+pub(super) struct Conv<T> {
+    pub ci: usize,
+    pub co: usize,
+    pub taps: usize,
+    pub dilation: usize,
+    /// Rows of zeros before the signal: tap `k` of row `t` reads row `t + k * dilation - left`.
+    pub left: usize,
+    /// Whether it is computed in Winograd's tiles.
+    tiled: bool,
+    /// Channels in, with padding.
+    depth: usize,
+    /// `[panel][tap or point][depth][panel's width]`, in the order of [`Panel::weights`].
+    weights: Vec<T>,
+    /// `[co]` with padding.
+    bias: Vec<f32>,
+}
+
+/// Where a convolution reads.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a> {
+    /// Rows from row `first` on, flat, at the source's own rate.
+    pub data: &'a [f32],
+    pub first: usize,
+    pub channels: usize,
+    /// Only every `keep`-th row is seen.
+    pub keep: usize,
+    /// Each row is seen `repeat` times.
+    pub repeat: usize,
+    /// Leaky ReLU on the way.
+    pub leaky: bool,
+}
+
+impl<'a> Input<'a> {
+    /// Row `t`, or zeros outside the signal.
+    #[inline(always)]
+    fn row(&self, t: isize) -> &'a [f32] {
+        // Division costs as much as a narrow row does.
+        let seen = if self.repeat == 1 { t } else { t.div_euclid(self.repeat as isize) };
+        let at = seen * self.keep as isize - self.first as isize;
+        let range = at.max(0) as usize * self.channels;
+        if t < 0 || at < 0 || range + self.channels > self.data.len() {
+            return &ZEROS[..self.channels];
+        }
+        &self.data[range..range + self.channels]
+    }
+}
+
+/// What happens to the sums, in this order. Slices begin at the first output row.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Epilogue<'a> {
+    /// Added: `[rows / repeat][co]`, and the repeat; the first row's phase within a repetition.
+    pub residual: Option<(&'a [f32], usize, usize)>,
+    /// Multiplied and added: `[rows][2 co]`, the shift first.
+    pub film: Option<&'a [f32]>,
+    /// Leaky ReLU.
+    pub leaky: bool,
+    /// Added after the activation: `[co]`.
+    pub plus: Option<&'a [f32]>,
+}
+
+impl<T: Scratched> Conv<T> {
+    /// Packs `weight` `[taps, ci, co]` for the form that is fastest for the shape.
+    pub fn new(
+        (taps, ci, co): (usize, usize, usize),
+        weight: &[f32],
+        bias: &[f32],
+        dilation: usize,
+        left: usize,
+    ) -> Self {
+        let tiled = tiles_pay::<T>(taps, ci, co);
+        Self::in_form((taps, ci, co), weight, bias, (dilation, left), tiled)
+    }
+
+    /// As [`Conv::new`], in Winograd's tiles (for three taps) or the direct form.
+    fn in_form(
+        (taps, ci, co): (usize, usize, usize),
+        weight: &[f32],
+        bias: &[f32],
+        (dilation, left): (usize, usize),
+        tiled: bool,
+    ) -> Self {
+        let depth = ci.next_multiple_of(T::DEPTH);
+        let points = if tiled { POINTS } else { taps };
+        let wide = co.next_multiple_of(LANES);
+        let width = panel_width(wide);
+        let mut weights = vec![T::default(); points * depth * wide];
+        let at = |point: usize, c: usize, o: usize| {
+            let (panel, column) = (o / width, o % width);
+            let group = (panel * points + point) * depth / T::DEPTH + c / T::DEPTH;
+            (group * width + column) * T::DEPTH + c % T::DEPTH
+        };
+        for c in 0..ci {
+            for o in 0..co {
+                let tap = |k: usize| weight[(k * ci + c) * co + o];
+                if tiled {
+                    let all = winograd::weights([tap(0), tap(1), tap(2)]);
+                    all.iter().enumerate().for_each(|(p, &v)| weights[at(p, c, o)] = T::round(v));
+                } else {
+                    (0..taps).for_each(|k| weights[at(k, c, o)] = T::round(tap(k)));
+                }
+            }
+        }
+        let mut bias = bias.to_vec();
+        bias.resize(wide, 0.0);
+        Conv { ci, co, taps, dilation, left, tiled, depth, weights, bias }
+    }
+
+    /// Rows that it looks ahead.
+    pub fn ahead(&self) -> usize {
+        self.dilation * (self.taps - 1) - self.left
+    }
+
+    /// Bytes of weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.weights.as_slice())
+    }
+
+    /// Computes the rows of `out` `[rows][co]`, the first being row `from` of the clip. What is stored
+    /// in `raw`, if it is not empty, is the value before the modulation.
+    pub fn run(
+        &self,
+        isa: Isa,
+        input: Input<'_>,
+        from: usize,
+        epilogue: Epilogue<'_>,
+        raw: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let rows = out.len() / self.co;
+        if rows == 0 {
+            return;
+        }
+        let threads = rayon::current_num_threads();
+        let (unit, products) =
+            if self.tiled { (TILE * self.dilation, POINTS.div_ceil(TILE)) } else { (1, 1) };
+        let per_row = products * self.depth * size_of::<T>();
+        let most = (TASK_BYTES / per_row).max(1);
+        let tasks = rows.div_ceil(most).next_multiple_of(threads);
+        let per_task = rows.div_ceil(tasks).next_multiple_of(unit);
+        self.split(isa, input, (from, 0, per_task), epilogue, raw, out);
+    }
+
+    /// Halves the rows until a task is left; `(first row of the clip, first row of the epilogue, rows
+    /// of a task)`.
+    fn split(
+        &self,
+        isa: Isa,
+        input: Input<'_>,
+        (from, at, per_task): (usize, usize, usize),
+        epilogue: Epilogue<'_>,
+        raw: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let tasks = (out.len() / self.co).div_ceil(per_task);
+        if tasks > 1 {
+            let rows = tasks / 2 * per_task;
+            let (left, right) = out.split_at_mut(rows * self.co);
+            let (raw_left, raw_right) = raw.split_at_mut((rows * self.co).min(raw.len()));
+            rayon::join(
+                || self.split(isa, input, (from, at, per_task), epilogue, raw_left, left),
+                || {
+                    let place = (from + rows, at + rows, per_task);
+                    self.split(isa, input, place, epilogue, raw_right, right);
+                },
+            );
+            return;
+        }
+        T::with_scratch(|scratch| {
+            isa.arch().dispatch(Task {
+                conv: self,
+                isa,
+                input,
+                from,
+                at,
+                epilogue,
+                raw,
+                out,
+                scratch,
+            });
+        });
+    }
+}
+
+/// Whether tiles are faster than the direct form for a shape. Measured in whole networks (`vocoder
+/// bench`): for narrower layers the transforms cost more than the multiplications that they save.
+fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
+    taps == 3 && ci.min(co) >= if T::DEPTH == 1 { 32 } else { 96 }
+}
+
+/// The widest panel of at most four times [`LANES`] that divides `width`.
+fn panel_width(width: usize) -> usize {
+    (1..=4).rev().map(|n| n * LANES).find(|panel| width.is_multiple_of(*panel)).unwrap_or(LANES)
+}
+
+/// Buffers of a thread: packed inputs and sums.
+pub(super) struct Scratch<T> {
+    inputs: Vec<T>,
+    sums: Vec<f32>,
+}
+
+/// Lends the thread's buffers.
+pub(super) trait Scratched: Value {
+    fn with_scratch<R>(f: impl FnOnce(&mut Scratch<Self>) -> R) -> R;
+}
+
+/// Grows `buffer` to at least `len`.
+fn at_least<T: Copy + Default>(buffer: &mut Vec<T>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, T::default());
+    }
+}
+
+/// The rows of `out`, computed by one thread.
+struct Task<'a, T> {
+    conv: &'a Conv<T>,
+    isa: Isa,
+    input: Input<'a>,
+    /// The row of the clip, and of the epilogue's slices, at which `out` begins.
+    from: usize,
+    at: usize,
+    epilogue: Epilogue<'a>,
+    raw: &'a mut [f32],
+    out: &'a mut [f32],
+    scratch: &'a mut Scratch<T>,
+}
+
+impl<T: Scratched> WithSimd for Task<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        // What follows is plain code, compiled for the instructions of `S`.
+        match panel_width(self.conv.bias.len()) {
+            64 => self.run::<64>(),
+            48 => self.run::<48>(),
+            32 => self.run::<32>(),
+            _ => self.run::<16>(),
+        }
+    }
+}
+
+impl<T: Scratched> Task<'_, T> {
+    #[inline(always)]
+    fn run<const WIDTH: usize>(&mut self) {
+        let conv = self.conv;
+        let count = self.pack();
+        let points = if conv.tiled { POINTS } else { 1 };
+        let room = (count + MAX_GROUP) * conv.depth;
+        let sums = (count + MAX_GROUP) * WIDTH;
+        at_least(&mut self.scratch.sums, points * sums);
+        // Neighbouring rows are neighbouring taps where the dilation is 1.
+        let merged = conv.dilation == 1 || conv.taps == 1;
+        let (taps, depth) = match conv.tiled {
+            true => (1, conv.depth),
+            false if merged => (1, conv.taps * conv.depth),
+            false => (conv.taps, conv.depth),
+        };
+        for panel in 0..conv.bias.len() / WIDTH {
+            for point in 0..points {
+                let at = (panel * points + point) * taps * depth * WIDTH;
+                T::compute(
+                    Panel {
+                        rows: &self.scratch.inputs[point * room..],
+                        row_step: conv.depth,
+                        tap_step: conv.dilation * conv.depth,
+                        taps,
+                        depth,
+                        weights: &conv.weights[at..][..taps * depth * WIDTH],
+                        width: WIDTH,
+                        count,
+                        out: &mut self.scratch.sums[point * sums..][..sums],
+                    },
+                    self.isa,
+                );
+            }
+            self.store::<WIDTH>(panel * WIDTH, sums);
+        }
+    }
+
+    /// Packs the inputs of the task's rows, and returns the number of rows (direct) or tiles.
+    #[inline(always)]
+    fn pack(&mut self) -> usize {
+        if self.input.leaky { self.pack_as::<true>() } else { self.pack_as::<false>() }
+    }
+
+    #[inline(always)]
+    fn pack_as<const LEAKY: bool>(&mut self) -> usize {
+        let Conv { ci, taps, dilation, left, tiled, depth, .. } = *self.conv;
+        let rows = self.out.len() / self.conv.co;
+        let first = self.from as isize - left as isize;
+        let inputs = &mut self.scratch.inputs;
+        if !tiled {
+            let span = dilation * (taps - 1);
+            // Merged taps read beyond the last row.
+            at_least(inputs, (rows + span + taps + MAX_GROUP) * depth);
+            for (i, to) in inputs.chunks_exact_mut(depth).take(rows + span).enumerate() {
+                let row = self.input.row(first + i as isize);
+                for (to, &v) in to.iter_mut().zip(&row[..ci]) {
+                    *to = T::round(if LEAKY { leaky(v) } else { v });
+                }
+                to[ci..].fill(T::default());
+            }
+            return rows;
+        }
+        let count = tiles(rows, dilation);
+        let stride = (count + MAX_GROUP) * depth;
+        at_least(inputs, POINTS * stride + MAX_GROUP * depth);
+        let mut at = 0;
+        for phase in 0..dilation.min(rows) {
+            for output in (phase..rows).step_by(TILE * dilation) {
+                let mut taken = [&ZEROS[..ci]; POINTS];
+                for (i, row) in taken.iter_mut().enumerate() {
+                    *row = self.input.row(first + (output + i * dilation) as isize);
+                }
+                let to = &mut inputs[at * depth..];
+                winograd::inputs::<T, LEAKY>(&taken, to, stride, ci);
+                if depth > ci {
+                    (0..POINTS).for_each(|p| to[p * stride + ci] = T::default());
+                }
+                at += 1;
+            }
+        }
+        count
+    }
+
+    /// Finishes and stores the columns of a panel from column `column` on. `stride`: sums of a point.
+    #[inline(always)]
+    fn store<const WIDTH: usize>(&mut self, column: usize, stride: usize) {
+        let Conv { co, dilation, tiled, .. } = *self.conv;
+        let rows = self.out.len() / co;
+        if !tiled {
+            for row in 0..rows {
+                let mut values = [0f32; WIDTH];
+                values.copy_from_slice(&self.scratch.sums[row * WIDTH..][..WIDTH]);
+                self.finish(row, column, &mut values);
+            }
+            return;
+        }
+        let mut at = 0;
+        for phase in 0..dilation.min(rows) {
+            for first in (phase..rows).step_by(TILE * dilation) {
+                for which in 0..TILE {
+                    let row = first + which * dilation;
+                    if row >= rows {
+                        break;
+                    }
+                    let mut values = [0f32; WIDTH];
+                    let products = &self.scratch.sums[at * WIDTH..];
+                    winograd::output(which, products, stride, &mut values);
+                    self.finish(row, column, &mut values);
+                }
+                at += 1;
+            }
+        }
+    }
+
+    /// From the sums of a row's columns to what is stored.
+    #[inline(always)]
+    fn finish<const WIDTH: usize>(&mut self, row: usize, column: usize, values: &mut [f32; WIDTH]) {
+        // A count that the compiler knows makes straight code of the loops.
+        match self.conv.co - column {
+            live if live < WIDTH => self.finish_columns(row, column, live, values),
+            _ => self.finish_columns(row, column, WIDTH, values),
+        }
+    }
+
+    #[inline(always)]
+    fn finish_columns<const WIDTH: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+        live: usize,
+        values: &mut [f32; WIDTH],
+    ) {
+        let co = self.conv.co;
+        let place = row * co + column;
+        for (v, b) in values.iter_mut().zip(&self.conv.bias[column..][..WIDTH]) {
+            *v += b;
+        }
+        let Epilogue { residual, film, leaky: activate, plus } = self.epilogue;
+        if let Some((residual, repeat, phase)) = residual {
+            let repetition = (self.at + row + phase) as u32 / repeat as u32;
+            let from = &residual[repetition as usize * co + column..][..live];
+            values.iter_mut().zip(from).for_each(|(v, r)| *v += r);
+        }
+        if !self.raw.is_empty() {
+            self.raw[place..][..live].copy_from_slice(&values[..live]);
+        }
+        if let Some(film) = film {
+            let modulation = &film[(self.at + row) * 2 * co..][..2 * co];
+            let (shift, scale) = modulation.split_at(co);
+            let pairs = shift[column..][..live].iter().zip(&scale[column..][..live]);
+            values.iter_mut().zip(pairs).for_each(|(v, (shift, scale))| *v = *v * scale + shift);
+        }
+        if activate {
+            values.iter_mut().for_each(|v| *v = leaky(*v));
+        }
+        if let Some(plus) = plus {
+            values.iter_mut().zip(&plus[column..][..live]).for_each(|(v, p)| *v += p);
+        }
+        self.out[place..][..live].copy_from_slice(&values[..live]);
+    }
+}
+
+/// Tiles that cover `rows` rows, phase by phase of the dilation.
+fn tiles(rows: usize, dilation: usize) -> usize {
+    (0..dilation.min(rows)).map(|phase| (rows - phase).div_ceil(dilation).div_ceil(TILE)).sum()
+}
+
+macro_rules! scratched {
+    ($type:ty) => {
+        impl Scratched for $type {
+            fn with_scratch<R>(f: impl FnOnce(&mut Scratch<Self>) -> R) -> R {
+                thread_local! {
+                    static SCRATCH: RefCell<Scratch<$type>> =
+                        const { RefCell::new(Scratch { inputs: Vec::new(), sums: Vec::new() }) };
+                }
+                SCRATCH.with_borrow_mut(f)
+            }
+        }
+    };
+}
+scratched!(f32);
+scratched!(half::bf16);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::kernel::{ConvShape, plain};
+    use crate::noise::Noise;
+    use half::bf16;
+    use proptest::prelude::*;
+
+    fn random(seed: u64, len: usize) -> Vec<f32> {
+        let mut out = vec![0f32; len];
+        Noise::new(seed).fill(0, 0, &mut out);
+        out
+    }
+
+    /// A convolution over a whole signal, in two calls that meet at row `cut`.
+    fn whole<T: Scratched>(isa: Isa, conv: &Conv<T>, x: &[f32], cut: usize) -> Vec<f32> {
+        let rows = x.len() / conv.ci;
+        let input =
+            Input { data: x, first: 0, channels: conv.ci, keep: 1, repeat: 1, leaky: false };
+        let mut out = vec![f32::NAN; rows * conv.co];
+        let (left, right) = out.split_at_mut(cut * conv.co);
+        conv.run(isa, input, 0, Epilogue::default(), &mut [], left);
+        conv.run(isa, input, cut, Epilogue::default(), &mut [], right);
+        out
+    }
+
+    fn worst(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |m, d| if d > m { d } else { m })
+    }
+
+    fn shapes() -> impl Strategy<Value = ConvShape> {
+        (1usize..150, 1usize..20, 1usize..100, 1usize..6, 1usize..9, 0f64..=1.0).prop_map(
+            |(rows, half_ci, co, taps, dilation, lean)| {
+                let left = ((dilation * (taps - 1)) as f64 * lean) as usize;
+                ConvShape { batch: 1, rows, ci: 2 * half_ci, co, taps, dilation, left }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn every_form_equals_the_plain_twin(s in shapes(), seed in 0u64..1000, cut in 0f64..1.0) {
+            let x = random(seed, s.rows * s.ci);
+            let w = random(seed + 1, s.taps * s.ci * s.co);
+            let bias = random(seed + 2, s.co);
+            let expected = plain::forward(&s, &x, &w, Some(&bias));
+            let round = |v: &[f32]| v.iter().map(|v| bf16::round(*v).to_f32()).collect::<Vec<f32>>();
+            let rounded = plain::forward(&s, &round(&x), &round(&w), Some(&bias));
+            let cut = (cut * s.rows as f64) as usize;
+            let scale = ((s.taps * s.ci) as f32).sqrt();
+            for isa in Isa::all() {
+                for tiled in [false, s.taps == 3] {
+                    let (shape, place) = ((s.taps, s.ci, s.co), (s.dilation, s.left));
+                    let conv = Conv::<f32>::in_form(shape, &w, &bias, place, tiled);
+                    let error = worst(&whole(isa, &conv, &x, cut), &expected);
+                    prop_assert!(error < 1e-5 * scale, "{isa} f32 tiled {tiled}: {error}");
+                    // The direct form is exact in the rounded factors; in tiles sums of inputs and of
+                    // weights are rounded, each by 2^-9.
+                    let conv = Conv::<bf16>::in_form(shape, &w, &bias, place, tiled);
+                    let (twin, most) = if tiled { (&expected, 0.25) } else { (&rounded, 1e-5) };
+                    let error = worst(&whole(isa, &conv, &x, cut), twin);
+                    prop_assert!(error < most * scale, "{isa} bf16 tiled {tiled}: {error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! How far sound that is rendered as it arrives lags behind.
+
+use crate::config::{ModelConfig, Padding};
+use crate::mel::MelConfig;
+use crate::network::reach;
+use crate::prior::Prior;
+use crate::start::Start;
+
+use super::polish::Polish;
+
+/// The algorithmic latency of a stream: an output sample can be told when this many samples after its
+/// place in the input are in. What computing takes comes on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latency {
+    /// Samples from the centre of a frame to the end of its window.
+    pub mel: usize,
+    /// Frames of mel that must be known after a frame's own, through all steps.
+    pub frames: usize,
+    /// Both, in samples.
+    pub samples: usize,
+}
+
+impl Latency {
+    /// In milliseconds, at the mel's rate.
+    pub fn ms(&self, mel: &MelConfig) -> f64 {
+        1000.0 * self.samples as f64 / f64::from(mel.sample_rate)
+    }
+}
+
+/// The latency of a network in `steps` steps.
+///
+/// A causal network pays its look-ahead once, since only the mel runs ahead. A symmetric one sees the
+/// signal's future in every step; its figure is an upper bound. A polish of `polish` rounds is meant for
+/// files: it works in long blocks, whose length comes on top.
+pub fn latency(
+    model: &ModelConfig,
+    mel: &MelConfig,
+    start: &Start,
+    steps: usize,
+    polish: usize,
+) -> Latency {
+    let margin = Prior::NEIGHBOURS + start.reach(mel);
+    let frames = Polish::reach(mel, polish)
+        + match model.padding {
+            Padding::Causal { look_ahead } => margin.max(look_ahead),
+            Padding::Symmetric => margin + steps * reach(model).frames_ahead,
+        };
+    Latency { mel: mel.look_ahead(), frames, samples: mel.look_ahead() + frames * mel.hop }
+}
