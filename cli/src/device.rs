@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use candle_core::Device;
 
 /// A device as the user names it.
@@ -60,15 +60,22 @@ impl Choice {
             Self::Cuda(_) if !cfg!(feature = "cuda") => {
                 bail!("--device {self}: {}", not_built("cuda"))
             }
-            Self::Cuda(number) => {
-                Device::new_cuda(number).with_context(|| format!("--device {self}"))?
-            }
+            Self::Cuda(number) => self.answer("an NVIDIA GPU", Device::new_cuda(number))?,
             Self::Metal if !cfg!(feature = "metal") => {
                 bail!("--device {self}: {}", not_built("metal"))
             }
-            Self::Metal => Device::new_metal(0).with_context(|| format!("--device {self}"))?,
+            Self::Metal => self.answer("an Apple GPU", Device::new_metal(0))?,
         };
         Ok((device, self))
+    }
+
+    /// The device, or what was expected in its place.
+    fn answer(self, what: &str, device: candle_core::Result<Device>) -> Result<Device> {
+        device.map_err(|error| {
+            // The lines below the first are a backtrace.
+            let reason = error.to_string().lines().next().unwrap_or_default().to_string();
+            anyhow!("--device {self}: expected {what} that answers, got none ({reason}); --device cpu needs none")
+        })
     }
 
     fn first_that_answers() -> (Device, Self) {

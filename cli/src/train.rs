@@ -1,12 +1,13 @@
 //! `vocoder train`: trains a voice on a folder of speech.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use training::log::Rendering;
 use training::{About, Event, Run, TrainConfig, corpus};
 
 use crate::device::{self, Choice};
@@ -16,13 +17,17 @@ use crate::interrupt;
 /// Train a voice on a folder of speech
 ///
 /// DIR has LJSpeech's layout (metadata.csv and wavs/) or is any folder of audio. RUN receives the
-/// config, the log (log.jsonl), checkpoints, and voice.safetensors, which `vocoder render` takes.
-/// Ctrl-C saves and stops; --resume goes on.
+/// config, the log (log.jsonl), TensorBoard's events (tensorboard/), checkpoints, previews of held-out
+/// clips, report.html, and voice.safetensors, which `vocoder render` takes, beside
+/// voice-best.safetensors, the best by validation. Ctrl-C saves and stops; --resume goes on.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Folders of clips
     #[arg(long, value_name = "DIR", num_args = 1.., required_unless_present = "print_config")]
     data: Vec<PathBuf>,
+    /// Folder that keeps decoded audio, for this run and others on the same clips
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Folder that receives the run
     #[arg(long, value_name = "RUN", required_unless_present = "print_config")]
     out: Option<PathBuf>,
@@ -59,7 +64,7 @@ pub struct TrainArgs {
     /// Licence of the voice; it travels in the voice file
     #[arg(long, default_value = "", value_name = "TEXT")]
     licence: String,
-    /// Print the config with every key, and stop
+    /// Print the config, every key with its meaning, unit and the paper's value, and stop
     #[arg(long)]
     print_config: bool,
 }
@@ -75,8 +80,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.validate()?;
     if args.print_config {
-        print!("{}", config.to_toml()?);
-        return Ok(());
+        return crate::output::line(config.to_commented_toml()?.trim_end());
     }
     let out = args.out.clone().ok_or_else(|| usage("--out is missing"))?;
     device::use_threads(args.threads)?;
@@ -90,6 +94,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
     let run = Run {
         config,
         data: args.data.clone(),
+        cache: args.cache.clone(),
         out: out.clone(),
         init: args.init.clone(),
         resume: args.resume,
@@ -168,38 +173,38 @@ impl Display {
                     bar.set_message(text);
                 } else if self.last_line.elapsed().as_secs() >= Self::PAUSE {
                     self.last_line = Instant::now();
-                    self.line(format!("step {step}/{}: {text}", self.steps));
+                    let left = (self.steps.saturating_sub(*step)) as f64 / rate.max(1e-9);
+                    let left = HumanDuration(Duration::from_secs_f64(left.min(1e9)));
+                    self.line(format!("step {step}/{}: {text}, {left:#} left", self.steps));
                 }
             }
             Event::Skipped { step } => {
                 self.line(format!("step {step}: no finite gradient, left out"));
             }
-            Event::Validation { step, loss, by_level } => {
+            Event::Validation { step, loss, by_level, best } => {
                 let levels: Vec<String> =
                     by_level.iter().map(|(level, loss)| format!("{loss:.4} at {level}")).collect();
-                self.line(format!("step {step}: validation {loss:.4} ({})", levels.join(", ")));
+                let best = if *best { ", the best so far" } else { "" };
+                let levels = levels.join(", ");
+                self.line(format!("step {step}: validation {loss:.4} ({levels}){best}"));
             }
+            Event::Preview { step, renderings } => self.preview(*step, renderings),
             Event::Saved { step } => self.line(format!("step {step}: saved")),
         }
     }
 
     fn data(&mut self, report: &corpus::Report) {
         self.started = Instant::now();
-        self.line(format!(
-            "{} clips to train on, {} to validate, {:.2} hours",
-            report.training, report.validation, report.hours
-        ));
-        for (what, list) in [
-            ("touch full scale (kept)", &report.clipped),
-            ("are silent (left out)", &report.silent),
-            ("are shorter than a crop (left out)", &report.short),
-            ("can't be read (left out)", &report.unreadable),
-        ] {
-            if !list.is_empty() {
-                let more = if list.len() > 3 { ", …" } else { "" };
-                let some: Vec<&str> = list.iter().take(3).map(String::as_str).collect();
-                self.line(format!("{} clips {what}: {}{more}", list.len(), some.join(", ")));
-            }
+        self.line(report.to_string());
+    }
+
+    fn preview(&self, step: u64, renderings: &[Rendering]) {
+        for Rendering { clip, steps, mel_difference, failure } in renderings {
+            let outcome = match (mel_difference, failure) {
+                (Some(difference), _) => format!("mean mel difference {difference:.3}"),
+                (None, why) => format!("failed: {}", why.as_deref().unwrap_or("no reason given")),
+            };
+            self.line(format!("step {step}: {clip} in {steps} steps: {outcome}"));
         }
     }
 

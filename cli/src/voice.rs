@@ -1,16 +1,18 @@
-//! `vocoder voice`: the voices at hand, and what one is made of.
+//! `vocoder voice`: the voices at hand, what one is made of, and ways in and out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use vocoder::voice::{Provenance, Voice};
+use vocoder::mel::MelConfig;
+use vocoder::output_file;
+use vocoder::voice::{Precision, Provenance, Voice, onnx, torch};
 
 use crate::failure::one_line;
 use crate::{output, voices};
 
-/// Lists and shows voices
+/// Lists, shows, imports and exports voices
 #[derive(Debug, Args)]
 pub struct VoiceArgs {
     #[command(subcommand)]
@@ -34,6 +36,28 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// A voice from a PyTorch checkpoint of lmnt-com/wavegrad
+    Import {
+        /// The checkpoint (weights.pt)
+        checkpoint: PathBuf,
+        /// The voice to write
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+        /// The mel that it was trained on, by name [default: what the checkpoint says]
+        #[arg(long, value_name = "PRESET")]
+        mel: Option<String>,
+        /// Licence of the weights; it travels in the voice file
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        licence: String,
+    },
+    /// A voice's network as an ONNX model of one step
+    Export {
+        /// A voice's name or file
+        voice: String,
+        /// The ONNX file to write
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 /// Runs the verb.
@@ -41,7 +65,22 @@ pub fn run(args: &VoiceArgs, quiet: bool) -> Result<()> {
     match &args.verb {
         Verb::List { json } => list(*json, quiet),
         Verb::Show { voice, json } => show(voice, *json),
+        Verb::Import { checkpoint, out, mel, licence } => {
+            let mel = mel.as_deref().map(MelConfig::preset).transpose()?;
+            let mut voice = torch::import(checkpoint, mel)?;
+            voice.provenance.licence = licence.clone();
+            voice.save(out, Precision::Single)?;
+            written(out)
+        }
+        Verb::Export { voice, out } => {
+            output_file::write_whole(out, &onnx::export(&voices::load(voice)?)?)?;
+            written(out)
+        }
     }
+}
+
+fn written(path: &Path) -> Result<()> {
+    output::line(path.display())
 }
 
 fn list(as_json: bool, quiet: bool) -> Result<()> {

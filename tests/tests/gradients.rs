@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use candle_core::{DType, Tensor, Var};
+use training::stft::{Resolution, StftDistance};
 use vocoder::config::{LevelEncoding, ModelConfig, Padding};
 use vocoder::network::{Network, Weights, initial_weights};
 use vocoder::ops::{self, Taps, portable};
@@ -52,6 +53,15 @@ fn convolution_of_views() {
             y.sum_keepdim(1)
         });
     }
+}
+
+#[test]
+fn stft_distance() {
+    let resolutions =
+        [(16, 4, 8), (8, 3, 6)].map(|(n_fft, hop, window)| Resolution { n_fft, hop, window });
+    let stft = StftDistance::new(&resolutions, DType::F64, &candle_core::Device::Cpu).unwrap();
+    let (a, b) = (variable(1, &[2, 26]), variable(2, &[2, 26]));
+    assert_gradients("STFT distance", &[&a, &b], || stft.distance(&a, &b));
 }
 
 #[test]

@@ -88,7 +88,16 @@ impl BatchMaker {
                 (i as f64 + unit(&mut random)) / count as f64,
             ));
         }
-        self.assemble(&crops, levels, Noise::new(self.config.seed), step)
+        let mut batch = self.assemble(&crops, levels, Noise::new(self.config.seed), step)?;
+        if self.config.mel_dropout > 0.0 {
+            let (silence, values) = (self.config.mel.min_value(), batch.mel.len() / count);
+            for mel in batch.mel.chunks_mut(values) {
+                if unit(&mut random) < self.config.mel_dropout {
+                    mel.fill(silence);
+                }
+            }
+        }
+        Ok(batch)
     }
 
     /// A fixed batch for validation: evenly spaced crops, each at every one of `levels`.
@@ -168,6 +177,17 @@ fn unit(random: &mut ChaCha8Rng) -> f64 {
 fn draw_level(draw: &LevelDraw, q: f64) -> f64 {
     match *draw {
         LevelDraw::LogSnr { min, max } => vocoder::schedule::level_of_lambda(min + (max - min) * q),
+        LevelDraw::LogSnrLaplace { centre, scale, min, max } => {
+            // The distribution function and its inverse, in distances from the centre.
+            let below = |x: f64| {
+                let tail = 0.5 * (-x.abs() / scale).exp();
+                if x < 0.0 { tail } else { 1.0 - tail }
+            };
+            let (from, to) = (below(min - centre), below(max - centre));
+            let p = from + (to - from) * q - 0.5;
+            let x = -scale * p.signum() * (1.0 - 2.0 * p.abs()).ln();
+            vocoder::schedule::level_of_lambda((centre + x).clamp(min, max))
+        }
         LevelDraw::Hierarchical { first_beta, last_beta, steps } => {
             // The interval's number is uniform, and the place within it too.
             let place = q * steps as f64;
@@ -302,6 +322,46 @@ mod tests {
             let expected = 0.6 * weak.noisy[i] + 0.8 * strong.noise[i];
             assert!((strong.noisy[i] - expected).abs() < 5e-3, "{i}");
         }
+    }
+
+    #[test]
+    fn laplace_levels_by_hand() {
+        let draw = LevelDraw::LogSnrLaplace { centre: 1.0, scale: 0.5, min: -9.0, max: 10.0 };
+        let lambda = |q| vocoder::schedule::lambda(draw_level(&draw, q));
+        // The quartiles of a Laplace density lie scale * ln 2 from its centre.
+        for (q, expected) in
+            [(0.25, 1.0 - 0.5 * 2f64.ln()), (0.5, 1.0), (0.75, 1.0 + 0.5 * 2f64.ln())]
+        {
+            assert!((lambda(q) - expected).abs() < 1e-6, "{q}: {}", lambda(q));
+        }
+        // Cut off at the limits.
+        let draw = LevelDraw::LogSnrLaplace { centre: 1.0, scale: 0.5, min: 0.0, max: 1.5 };
+        for (q, expected) in [(0.0, 0.0), (1.0, 1.5)] {
+            let found = vocoder::schedule::lambda(draw_level(&draw, q));
+            assert!((found - expected).abs() < 1e-6, "{q}: {found}");
+        }
+    }
+
+    #[test]
+    fn dropped_mels_are_silent_and_nothing_else_changes() {
+        let kept = BatchMaker::new(&config(), clips()).unwrap().make(5).unwrap();
+        let config = TrainConfig { mel_dropout: 0.5, ..config() };
+        let mut maker = BatchMaker::new(&config, clips()).unwrap();
+        let mut dropped = 0;
+        for step in 0..40 {
+            let batch = maker.make(step).unwrap();
+            let values = batch.mel.len() / config.batch;
+            let silent = |mel: &[f32]| mel.iter().all(|v| *v == config.mel.min_value());
+            dropped += batch.mel.chunks(values).filter(|mel| silent(mel)).count();
+            if step == 5 {
+                assert!(batch.noisy == kept.noisy && batch.levels == kept.levels);
+                for (ours, theirs) in batch.mel.chunks(values).zip(kept.mel.chunks(values)) {
+                    assert!(silent(ours) || ours == theirs);
+                }
+            }
+        }
+        // 240 throws at one half: 120, give or take four standard deviations of 7.7.
+        assert!((90..=150).contains(&dropped), "{dropped}");
     }
 
     #[test]

@@ -111,26 +111,43 @@ impl Optimiser {
         Ok(state)
     }
 
+    /// The gradients of the trained weights by name, added to `sum` where there is one.
+    ///
+    /// # Errors
+    /// A weight without gradient; a device that fails.
+    pub fn gradients(&self, store: &GradStore, sum: Option<&Weights>) -> Result<Weights> {
+        let mut gradients = Weights::new();
+        for (name, slot) in &self.slots {
+            let gradient = store
+                .get(slot.var.as_tensor())
+                .ok_or_else(|| Error::mismatch(format!("gradient of `{name}`"), "one", "none"))?;
+            let gradient = match sum.and_then(|sum| sum.get(name)) {
+                Some(sum) => (sum + gradient)?,
+                None => gradient.clone(),
+            };
+            gradients.insert(name.clone(), gradient);
+        }
+        Ok(gradients)
+    }
+
     /// Global norm of the gradients: the root of the sum of all squares.
     ///
     /// # Errors
-    /// A weight without gradient.
-    pub fn norm(&self, gradients: &GradStore) -> Result<f64> {
-        let squares: Vec<Tensor> = self
-            .slots
-            .iter()
-            .map(|(name, slot)| Ok(gradient(gradients, name, slot)?.sqr()?.sum_all()?))
-            .collect::<Result<_>>()?;
+    /// A device that fails.
+    pub fn norm(&self, gradients: &Weights) -> Result<f64> {
+        let squares: Vec<Tensor> =
+            gradients.values().map(|g| Ok(g.sqr()?.sum_all()?)).collect::<Result<_>>()?;
         // The only wait for the device in a step, besides reading the loss.
         let squares = Tensor::stack(&squares, 0)?.to_vec1::<f32>()?;
         Ok(squares.iter().map(|s| f64::from(*s)).sum::<f64>().sqrt())
     }
 
-    /// One step of AdamW at `rate`, of gradients whose global norm is `norm` and is clipped.
+    /// One step of AdamW at `rate`, of all weights' gradients, whose global norm is `norm` and is
+    /// clipped.
     ///
     /// # Errors
     /// A weight without gradient; a device that fails.
-    pub fn step(&mut self, gradients: &GradStore, norm: f64, rate: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &Weights, norm: f64, rate: f64) -> Result<()> {
         self.step += 1;
         let OptimiserConfig { beta1, beta2, weight_decay, clip, ema, .. } = self.config;
         let scale = (clip / norm.max(EPSILON)).min(1.0);
@@ -139,7 +156,10 @@ impl Optimiser {
         let correct2 = 1.0 - beta2.powi(steps);
         let decay = ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
         for (name, slot) in &mut self.slots {
-            let g = (gradient(gradients, name, slot)? * scale)?;
+            let Some(gradient) = gradients.get(name) else {
+                return Err(Error::mismatch(format!("gradient of `{name}`"), "one", "none"));
+            };
+            let g = (gradient * scale)?;
             slot.first = ((&slot.first * beta1)? + (&g * (1.0 - beta1))?)?;
             slot.second = ((&slot.second * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
             let divisor = ((&slot.second / correct2)?.sqrt()? + EPSILON)?;
@@ -165,12 +185,6 @@ impl Optimiser {
     }
 }
 
-fn gradient<'a>(gradients: &'a GradStore, name: &str, slot: &Slot) -> Result<&'a Tensor> {
-    gradients
-        .get(slot.var.as_tensor())
-        .ok_or_else(|| Error::mismatch(format!("gradient of `{name}`"), "one", "none"))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -180,6 +194,7 @@ mod tests {
     fn config() -> OptimiserConfig {
         OptimiserConfig {
             learning_rate: 0.1,
+            accumulate: 1,
             warm_up: 10,
             final_rate: 0.1,
             beta1: 0.9,
@@ -204,7 +219,7 @@ mod tests {
     fn step(optimiser: &mut Optimiser) -> f64 {
         let slope = Tensor::new(&[[3f32, 4.0]], &Device::Cpu).unwrap();
         let loss = (optimiser.weights()["w"].clone() * slope).unwrap().sum_all().unwrap();
-        let gradients = loss.backward().unwrap();
+        let gradients = optimiser.gradients(&loss.backward().unwrap(), None).unwrap();
         let norm = optimiser.norm(&gradients).unwrap();
         optimiser.step(&gradients, norm, 0.1).unwrap();
         norm

@@ -1,27 +1,25 @@
-//! The training loop.
+//! The training loop, and everything that a run leaves in its folder.
 
-use crate::batch::{BatchMaker, Batches};
+use crate::batch::Batches;
 use crate::checkpoint::{self, Progress};
 use crate::config::TrainConfig;
-use crate::corpus::{Clip, Corpus, Report};
-use crate::objective::loss;
-use crate::optimiser::{Optimiser, State};
+use crate::corpus::Corpus;
+use crate::log::Event;
+use crate::optimiser::State;
+use crate::preview::{self, Previewer};
+use crate::records::Records;
+use crate::trainer::{Outcome, Trainer};
+use crate::validation::Validator;
 use candle_core::Device;
-use serde::Serialize;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use vocoder::network::{Network, Weights, initial_weights};
+use vocoder::network::initial_weights;
 use vocoder::voice::{Precision, Provenance, Voice};
 use vocoder::{Error, Result, output_file};
-
-/// Steps in a row without a finite gradient that end a run.
-const MAX_SKIPPED_IN_A_ROW: u64 = 20;
-
-/// Noise levels at which validation looks: strong, middle and weak noise.
-const VALIDATION_LEVELS: [f64; 4] = [0.2, 0.7, 0.95, 0.999];
+use walkdir::WalkDir;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -30,6 +28,8 @@ pub struct Run {
     pub config: TrainConfig,
     /// Folders of clips.
     pub data: Vec<PathBuf>,
+    /// A folder that keeps decoded clips from run to run.
+    pub cache: Option<PathBuf>,
     /// Where everything is written.
     pub out: PathBuf,
     /// A voice whose weights the run goes on from, with fresh moments.
@@ -51,53 +51,12 @@ pub struct About {
     pub licence: String,
 }
 
-/// What a run tells while it goes.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
-    /// The data was read.
-    Data(Report),
-    /// A step was taken.
-    Step {
-        /// Steps so far.
-        step: u64,
-        /// The batch's loss.
-        loss: f64,
-        /// Global norm of the gradient, before clipping.
-        gradient_norm: f64,
-        /// Learning rate.
-        rate: f64,
-        /// Samples of audio a second of wall time, since the last step.
-        samples_per_second: f64,
-        /// Share of the time that was spent waiting for batches.
-        idle: f64,
-    },
-    /// A step had no finite gradient and was left out.
-    Skipped {
-        /// Steps so far.
-        step: u64,
-    },
-    /// The mean weights were judged on clips that are held out.
-    Validation {
-        /// Steps so far.
-        step: u64,
-        /// Mean loss.
-        loss: f64,
-        /// Noise levels, and the loss at each.
-        by_level: Vec<(f64, f64)>,
-    },
-    /// A checkpoint and the voice were written.
-    Saved {
-        /// Steps so far.
-        step: u64,
-    },
-}
-
-/// Trains until the config's last step, or until `stop` says so: then the run saves and returns. Returns the steps taken in all.
+/// Trains until the config's last step, or until `stop` says so: then the run saves and returns. Returns
+/// the steps taken in all.
 ///
 /// # Errors
-/// Data, files or devices that fail; too many steps in a row without a finite gradient. The last
-/// checkpoint stays intact.
+/// Data, files or devices that fail; another process that trains in the same folder; too many steps in
+/// a row without a finite gradient. The last checkpoint stays intact.
 pub fn train(
     run: &Run,
     device: &Device,
@@ -106,95 +65,113 @@ pub fn train(
 ) -> Result<u64> {
     let config = &run.config;
     config.validate()?;
-    let (state, mut progress) = begin(run, device)?;
-    let mut log = Log::open(&run.out)?;
-    let mut tell = |event: Event| -> Result<()> {
+    let _lock = lock(&run.out)?;
+    let (state, progress) = begin(run, device)?;
+    let mut records = Records::open(&run.out, config, &progress)?;
+    let mut tell = |records: &mut Records, event: Event| -> Result<()> {
         observe(&event);
-        log.write(&event)
+        records.add(&event)
     };
 
     let crop = config.crop_frames * config.mel.hop;
-    let corpus = Corpus::load(&run.data, config.mel.sample_rate, crop)?;
-    tell(Event::Data(corpus.report.clone()))?;
-    let mut validator = Validator::new(config, corpus.validation)?;
-    let mut batches = Batches::start(config, &Arc::new(corpus.training), progress.step)?;
-
-    let mut optimiser = Optimiser::new(config.optimiser, state)?;
-    let network = Network::new(&config.model, &optimiser.weights())?;
-    let mut skipped_in_a_row = 0;
-    let mut saved_at = progress.step;
-    while progress.step < config.steps && !stop() {
+    let corpus =
+        Corpus::load_cached(&run.data, config.mel.sample_rate, crop, run.cache.as_deref())?;
+    tell(&mut records, Event::Data(corpus.report))?;
+    let (training, held_out) = (Arc::new(corpus.training), Arc::new(corpus.validation));
+    let shown = if held_out.is_empty() { &training } else { &held_out };
+    let previewer = Previewer::new(config, shown)?;
+    let mut validator = Validator::new(config, held_out)?;
+    let accumulate = config.optimiser.accumulate;
+    let mut batches = Batches::start(config, &training, progress.step * accumulate as u64)?;
+    let mut trainer = Trainer::new(config, state, progress)?;
+    let mut saved_at = trainer.progress.step;
+    while trainer.progress.step < config.steps && !stop() {
         let started = Instant::now();
-        let batch = batches.take_next()?;
+        let parts = (0..accumulate).map(|_| batches.take_next()).collect::<Result<Vec<_>>>()?;
         let waited = started.elapsed().as_secs_f64();
-
-        let loss = loss(&network, config, &batch)?;
-        let gradients = loss.backward()?;
-        let norm = optimiser.norm(&gradients)?;
-        let loss = f64::from(loss.to_scalar::<f32>()?);
-        let rate = Optimiser::rate(&config.optimiser, progress.step, config.steps);
-        progress.step += 1;
-        if !(norm.is_finite() && loss.is_finite()) {
-            progress.skipped += 1;
-            skipped_in_a_row += 1;
-            tell(Event::Skipped { step: progress.step })?;
-            if skipped_in_a_row > MAX_SKIPPED_IN_A_ROW {
-                return Err(Error::mismatch(
-                    format!("training, step {}", progress.step),
-                    "a finite loss and gradient",
-                    format!(
-                        "{skipped_in_a_row} steps in a row without; the last checkpoint is intact"
-                    ),
-                ));
-            }
+        let outcome = trainer.step(&parts)?;
+        let seconds = started.elapsed().as_secs_f64();
+        trainer.progress.seconds += seconds;
+        let step = trainer.progress.step;
+        let event = match outcome {
+            Outcome::Skipped => Event::Skipped { step },
+            Outcome::Taken { loss, gradient_norm, rate } => Event::Step {
+                step,
+                loss,
+                gradient_norm,
+                rate,
+                samples_per_second: (config.batch * accumulate * crop) as f64 / seconds,
+                idle: waited / seconds,
+            },
+        };
+        tell(&mut records, event)?;
+        if outcome == Outcome::Skipped {
+            // Nothing moved: nothing to judge, and no good checkpoint to push out.
             continue;
         }
-        skipped_in_a_row = 0;
-        optimiser.step(&gradients, norm, rate)?;
-        let seconds = started.elapsed().as_secs_f64();
-        progress.seconds += seconds;
-        tell(Event::Step {
-            step: progress.step,
-            loss,
-            gradient_norm: norm,
-            rate,
-            samples_per_second: (config.batch * crop) as f64 / seconds,
-            idle: waited / seconds,
-        })?;
 
-        if progress.step.is_multiple_of(config.saving.validate_every)
-            && let Some(event) =
-                validator.judge(config, &optimiser.mean_weights(), progress.step)?
+        let due = |every: u64| every > 0 && (step.is_multiple_of(every) || step == config.steps);
+        if due(config.saving.validate_every)
+            && let Some(judged) = validator.judge(&trainer.mean_weights())?
         {
-            tell(event)?;
+            let best = trainer.progress.best.is_none_or(|(_, loss)| judged.loss < loss);
+            if best {
+                trainer.progress.best = Some((step, judged.loss));
+                let path = run.out.join("voice-best.safetensors");
+                voice(run, &trainer)?.save(&path, Precision::Half)?;
+            }
+            let (loss, by_level) = (judged.loss, judged.by_level);
+            tell(&mut records, Event::Validation { step, loss, by_level, best })?;
         }
-        if progress.step.is_multiple_of(config.saving.every) || progress.step == config.steps {
-            save(run, &optimiser, &progress)?;
-            saved_at = progress.step;
-            tell(Event::Saved { step: progress.step })?;
+        if due(config.saving.preview_every) {
+            let folder = preview::folder(&run.out, step);
+            let renderings = previewer.show(&voice(run, &trainer)?, device, &folder)?;
+            tell(&mut records, Event::Preview { step, renderings })?;
+        }
+        if due(config.saving.every) {
+            save(run, &mut trainer, &mut records)?;
+            saved_at = step;
+            tell(&mut records, Event::Saved { step })?;
         }
     }
-    if saved_at != progress.step {
-        save(run, &optimiser, &progress)?;
-        tell(Event::Saved { step: progress.step })?;
+    let step = trainer.progress.step;
+    if saved_at != step {
+        save(run, &mut trainer, &mut records)?;
+        tell(&mut records, Event::Saved { step })?;
     }
-    Ok(progress.step)
+    Ok(step)
+}
+
+/// Makes the run's folder and takes it for this process, until the file is dropped. The system frees the
+/// lock of a process that was killed.
+fn lock(out: &Path) -> Result<File> {
+    fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
+    let path = out.join(".lock");
+    let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::file(out, "expected a run of its own, got one that another process trains"))
+        }
+        // Some network file systems know no locks.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(e)) => Err(Error::io(&path, e)),
+    }
 }
 
 /// The state that the run starts from: its newest checkpoint, a voice, or random weights.
 fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
-    let checkpoints = checkpoints(&run.out);
-    let latest = checkpoint::load_latest(&checkpoints, device)?;
-    if let Some(latest) = latest {
+    if let Some(latest) = checkpoint::load_latest(&checkpoints(&run.out), device)? {
         if !run.resume {
             let reason = "holds a run already: give --resume to go on with it, or another folder";
             return Err(Error::file(&run.out, reason));
         }
+        sweep(&run.out)?;
         return Ok(latest);
     }
-    fs::create_dir_all(&run.out).map_err(|e| Error::io(&run.out, e))?;
+    sweep(&run.out)?;
     let path = run.out.join("config.toml");
-    output_file::write_whole(&path, run.config.to_toml()?.as_bytes())?;
+    output_file::write_whole(&path, run.config.to_commented_toml()?.as_bytes())?;
     let mut origin = Provenance::default();
     let mut weights = match &run.init {
         Some(path) => {
@@ -216,21 +193,45 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
     for tensor in weights.values_mut() {
         *tensor = tensor.to_device(device)?;
     }
-    Ok((State::fresh(weights)?, Progress { step: 0, skipped: 0, seconds: 0.0, origin }))
+    let (log_bytes, event_bytes) = (Some(0), Some(0));
+    Ok((State::fresh(weights)?, Progress { origin, log_bytes, event_bytes, ..Progress::default() }))
+}
+
+/// Removes the unfinished files of a run that was killed.
+fn sweep(out: &Path) -> Result<()> {
+    for entry in WalkDir::new(out).max_depth(3).into_iter().flatten() {
+        let name = entry.file_name().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".part") {
+            fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
+        }
+    }
+    Ok(())
 }
 
 fn checkpoints(out: &Path) -> PathBuf {
     out.join("checkpoints")
 }
 
-/// Writes a checkpoint, and the mean weights as a voice.
-fn save(run: &Run, optimiser: &Optimiser, progress: &Progress) -> Result<()> {
-    let config = &run.config;
-    checkpoint::save(&checkpoints(&run.out), &optimiser.state()?, progress, config.saving.keep)?;
-    let crops = (progress.step * config.batch as u64) as f64;
+/// Writes the mean weights as a voice, the report, and a checkpoint. The checkpoint comes last: killed
+/// before it, the run takes the steps again and writes the rest again.
+fn save(run: &Run, trainer: &mut Trainer, records: &mut Records) -> Result<()> {
+    voice(run, trainer)?.save(&run.out.join("voice.safetensors"), Precision::Half)?;
+    records.report()?;
+    let (log_bytes, event_bytes) = records.sync()?;
+    trainer.progress.log_bytes = Some(log_bytes);
+    trainer.progress.event_bytes = Some(event_bytes);
+    let (folder, keep) = (checkpoints(&run.out), run.config.saving.keep);
+    checkpoint::save(&folder, &trainer.state()?, &trainer.progress, keep)?;
+    Ok(())
+}
+
+/// The mean weights as a voice.
+fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
+    let (config, progress) = (&run.config, &trainer.progress);
+    let crops = progress.step as f64 * (config.batch * config.optimiser.accumulate) as f64;
     let crop_seconds =
         (config.crop_frames * config.mel.hop) as f64 / f64::from(config.mel.sample_rate);
-    let voice = Voice {
+    Ok(Voice {
         model: config.model.clone(),
         mel: config.mel.clone(),
         start: Default::default(),
@@ -242,58 +243,6 @@ fn save(run: &Run, optimiser: &Optimiser, progress: &Progress) -> Result<()> {
             training: config.to_toml()?,
             ..progress.origin.clone()
         },
-        weights: optimiser.mean_weights(),
-    };
-    voice.save(&run.out.join("voice.safetensors"), Precision::Half)
-}
-
-/// Judges weights on fixed crops of held-out clips at fixed noise levels.
-struct Validator(Option<BatchMaker>);
-
-impl Validator {
-    fn new(config: &TrainConfig, clips: Vec<Clip>) -> Result<Self> {
-        if clips.is_empty() || config.saving.validate_crops == 0 {
-            return Ok(Validator(None));
-        }
-        Ok(Validator(Some(BatchMaker::new(config, Arc::new(clips))?)))
-    }
-
-    fn judge(
-        &mut self,
-        config: &TrainConfig,
-        weights: &Weights,
-        step: u64,
-    ) -> Result<Option<Event>> {
-        let Some(maker) = &mut self.0 else { return Ok(None) };
-        let network = Network::new(&config.model, weights)?;
-        let mut by_level = Vec::new();
-        for level in VALIDATION_LEVELS {
-            let batch = maker.make_even(config.saving.validate_crops, level)?;
-            let loss = loss(&network, config, &batch)?.to_scalar::<f32>()?;
-            by_level.push((level, f64::from(loss)));
-        }
-        let mean = by_level.iter().map(|(_, loss)| loss).sum::<f64>() / by_level.len() as f64;
-        Ok(Some(Event::Validation { step, loss: mean, by_level }))
-    }
-}
-
-/// `log.jsonl`: one JSON object a line, appended.
-struct Log {
-    path: PathBuf,
-    file: fs::File,
-}
-
-impl Log {
-    fn open(out: &Path) -> Result<Self> {
-        let path = out.join("log.jsonl");
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        Ok(Log { file: file.map_err(|e| Error::io(&path, e))?, path })
-    }
-
-    fn write(&mut self, event: &Event) -> Result<()> {
-        let mut line =
-            serde_json::to_vec(event).map_err(|e| Error::file(&self.path, e.to_string()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(|e| Error::io(&self.path, e))
-    }
+        weights: trainer.mean_weights(),
+    })
 }

@@ -18,6 +18,7 @@ pub mod output_file;
 #[cfg(feature = "pictures")]
 pub mod picture;
 pub mod prior;
+pub mod protobuf;
 pub mod render;
 pub mod sampler;
 pub mod schedule;

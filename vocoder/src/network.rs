@@ -13,6 +13,7 @@ mod reach;
 
 pub use blocks::{Down, Film, Up};
 pub use init::initial_weights;
+pub(crate) use level::MAX_HALF_LOG_SNR;
 pub use level::encode_level;
 pub use reach::{Reach, reach};
 

@@ -5,6 +5,8 @@
 //! metadata. Nothing in it is ever executed.
 
 pub mod lmnt;
+pub mod onnx;
+pub mod torch;
 
 use crate::config::ModelConfig;
 use crate::mel::MelConfig;

@@ -3,7 +3,7 @@
 use crate::config::LevelEncoding;
 
 /// Half log-SNRs beyond this are as good as clean, or as good as pure noise.
-const MAX_HALF_LOG_SNR: f64 = 10.0;
+pub(crate) const MAX_HALF_LOG_SNR: f64 = 10.0;
 
 /// Sines, then cosines, of the level at frequencies from 1 down to 1e-4:
 /// `[levels.len(), channels]`, flat.

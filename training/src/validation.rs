@@ -1,0 +1,59 @@
+//! Judging weights on held-out clips, at fixed noise levels and with fixed noise.
+
+use crate::batch::BatchMaker;
+use crate::config::TrainConfig;
+use crate::corpus::Clip;
+use crate::objective::Objective;
+use std::sync::Arc;
+use vocoder::Result;
+use vocoder::network::{Network, Weights};
+
+/// Noise levels at which validation looks: strong, middle and weak noise.
+const LEVELS: [f64; 4] = [0.2, 0.7, 0.95, 0.999];
+
+/// Judges weights on evenly spaced crops of held-out clips.
+pub struct Validator {
+    config: TrainConfig,
+    /// None where nothing is held out.
+    maker: Option<BatchMaker>,
+}
+
+/// How far predicted noise is from the true one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// Mean over the levels.
+    pub loss: f64,
+    /// Noise levels, and the distance at each.
+    pub by_level: Vec<(f64, f64)>,
+}
+
+impl Validator {
+    /// A judge on `clips`, which may be none.
+    ///
+    /// # Errors
+    /// A config out of range.
+    pub fn new(config: &TrainConfig, clips: Arc<Vec<Clip>>) -> Result<Self> {
+        let maker = match clips.is_empty() || config.saving.validate_crops == 0 {
+            true => None,
+            false => Some(BatchMaker::new(config, clips)?),
+        };
+        Ok(Validator { config: config.clone(), maker })
+    }
+
+    /// Judges `weights`, if there is anything to judge on.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn judge(&mut self, weights: &Weights) -> Result<Option<Judgement>> {
+        let Some(maker) = &mut self.maker else { return Ok(None) };
+        let network = Network::new(&self.config.model, weights)?;
+        let objective = Objective::new(&self.config, network.device())?;
+        let mut by_level = Vec::new();
+        for level in LEVELS {
+            let batch = maker.make_even(self.config.saving.validate_crops, level)?;
+            by_level.push((level, objective.noise_distance(&network, &batch)?));
+        }
+        let loss = by_level.iter().map(|(_, loss)| loss).sum::<f64>() / by_level.len() as f64;
+        Ok(Some(Judgement { loss, by_level }))
+    }
+}
