@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use vocoder::mel::MelConfig;
 use vocoder::output_file;
+use vocoder::render::latency;
+use vocoder::start::Start;
 use vocoder::voice::{Precision, Provenance, Voice, onnx, torch};
 
 use crate::failure::one_line;
@@ -79,6 +81,9 @@ pub fn run(args: &VoiceArgs, quiet: bool) -> Result<()> {
     }
 }
 
+/// Steps for which a latency is told; of causal voices it is the same for any number.
+const STEPS: usize = 6;
+
 fn written(path: &Path) -> Result<()> {
     output::line(path.display())
 }
@@ -122,6 +127,8 @@ fn show(name: &str, as_json: bool) -> Result<()> {
     let path = voices::find(name)?;
     let voice = Voice::load(&path)?;
     let own: Vec<usize> = voice.schedules.keys().copied().collect();
+    // As it would stream: from noise, without polish, which both look far ahead.
+    let lag = latency(&voice.model, &voice.mel, &Start::Noise, STEPS, 0);
     if as_json {
         return output::json(&json!({
             "file": path.display().to_string(),
@@ -129,6 +136,9 @@ fn show(name: &str, as_json: bool) -> Result<()> {
             "parameters": voice.model.parameter_count(),
             "gmac_per_step_and_second": gmac_per_second(&voice),
             "own_schedules_for_steps": own,
+            "start": voice.start.to_string(),
+            "polish": voice.polish,
+            "stream_latency_ms": lag.ms(&voice.mel),
             "provenance": voice.provenance,
             "model": voice.model,
             "mel": voice.mel,
@@ -149,6 +159,11 @@ fn show(name: &str, as_json: bool) -> Result<()> {
         ("trained", format!("{steps} steps on {:.1} h of audio", audio_seconds / 3600.0)),
         ("size", format!("{parameters} parameters, {cost} GMAC a step and second of audio")),
         ("schedules", format!("its own for steps: {own}")),
+        ("start", format!("{}, then {} rounds of polish", voice.start, voice.polish)),
+        (
+            "latency",
+            format!("{:.1} ms as a stream of {STEPS} steps from noise", lag.ms(&voice.mel)),
+        ),
         ("mel", serde_json::to_string(&voice.mel)?),
         ("network", serde_json::to_string(&voice.model)?),
         ("training", training.clone()),

@@ -1,6 +1,8 @@
 //! The engine against the network's definition: every preset, both paddings, every instruction set of
 //! this machine, pieces of any size.
 
+#![allow(clippy::unwrap_used)]
+
 use candle_core::Device;
 use proptest::prelude::*;
 use vocoder::config::{ModelConfig, Padding};

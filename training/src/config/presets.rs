@@ -8,14 +8,21 @@ use vocoder::{Error, Result};
 
 impl TrainConfig {
     /// Names of the presets, for messages.
-    pub const PRESETS: [&'static str; 6] =
-        ["paper-base", "lj-half", "lj-quarter", "speech-quarter", "speech-small", "overfit-one"];
+    pub const PRESETS: [&'static str; 7] = [
+        "paper-base",
+        "lj-half",
+        "lj-quarter",
+        "speech-quarter",
+        "speech-small",
+        "speech-stream",
+        "overfit-one",
+    ];
 
     /// The preset `name`.
     ///
     /// `paper-base` is WaveGrad Base as published; the `lj-` presets are narrower networks for one
     /// speaker; the `speech-` presets are what the shipped voices use: the spectral prior and levels
-    /// uniform in log-SNR; `overfit-one` learns a single clip in minutes, as a check.
+    /// uniform in log-SNR, `speech-stream` for a causal network; `overfit-one` learns a single clip in minutes, as a check.
     ///
     /// # Errors
     /// Unknown names, with the known ones.
@@ -26,6 +33,7 @@ impl TrainConfig {
             "lj-half" => "half",
             "lj-quarter" | "speech-quarter" => "quarter",
             "speech-small" => "small",
+            "speech-stream" => "stream-quarter",
             "overfit-one" => "eighth",
             other => {
                 let known = Self::PRESETS.join(", ");
@@ -78,7 +86,7 @@ impl TrainConfig {
             config.optimiser.final_rate = 0.1;
         }
         match name {
-            "speech-quarter" | "speech-small" => {
+            "speech-quarter" | "speech-small" | "speech-stream" => {
                 config.gain_db = [-12.0, 6.0];
                 config.batch = 16;
                 config.steps = 20_000;

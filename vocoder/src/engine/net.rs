@@ -149,14 +149,16 @@ impl<T: Scratched> Net<T> {
     }
 }
 
+/// A weight `[taps, ci, co]`, its shape and the bias.
+type Read = (Vec<f32>, (usize, usize, usize), Vec<f32>);
+
 struct Pack<'a> {
     weights: &'a Weights,
     causal: bool,
 }
 
 impl Pack<'_> {
-    /// Weight `[taps, ci, co]`, its shape and the bias.
-    fn read(&self, name: &str) -> Result<(Vec<f32>, (usize, usize, usize), Vec<f32>)> {
+    fn read(&self, name: &str) -> Result<Read> {
         let tensor = |name: String| {
             self.weights
                 .get(&name)
