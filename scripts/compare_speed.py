@@ -57,7 +57,7 @@ def ours(seconds, preset, threads):
     for precision in ("f32", "bf16"):
         command = ["target/release/vocoder", "bench", "--voice", preset, "--precision", precision]
         command += ["--threads", threads, "--steps", 6, "--seconds", SECONDS, "--stream", 0]
-        command += ["--runs", 1, "--json", "-q"]
+        command += ["--runs", 2, "--json", "-q"]
         row = json.loads(subprocess.check_output([str(word) for word in command]))
         # Six steps share what depends on the mel alone, as in every render.
         took = row["rtf"] * SECONDS / 6

@@ -58,7 +58,8 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
     // 16 bits would raise silence well above the floor of the mel, where LS-MAE hears everything.
     let format = args.how.format.or(Some(WavFormat::F32));
     let how = How { format, ..args.how.clone() };
-    let baseline = How { sampler: Rule::GriffinLim, ..how.clone() };
+    let baseline =
+        How { sampler: Rule::GriffinLim(GriffinLim::default().iterations), ..how.clone() };
     let mut ways = [
         Way::new("vocoder", format!("{}, {}", how.voice, how.told()), &how)?,
         Way::new(

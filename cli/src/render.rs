@@ -56,7 +56,7 @@ pub struct How {
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
-    /// the network twice a step but the last; or griffin-lim, which needs no voice
+    /// the network twice a step but the last; or griffin-lim[:ROUNDS], which needs no voice
     #[arg(long, value_name = "NAME", default_value = "ancestral")]
     pub sampler: Rule,
     /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
@@ -102,8 +102,8 @@ pub struct How {
 pub enum Rule {
     /// A voice's network, by this sampler.
     Network(SamplerKind),
-    /// No network.
-    GriffinLim,
+    /// No network, but so many rounds.
+    GriffinLim(usize),
 }
 
 impl How {
@@ -121,8 +121,16 @@ impl FromStr for Rule {
 
     fn from_str(name: &str) -> Result<Self, vocoder::Error> {
         match name {
-            "griffin-lim" => Ok(Self::GriffinLim),
-            _ => name.parse().map(Self::Network),
+            "griffin-lim" => Ok(Self::GriffinLim(GriffinLim::default().iterations)),
+            _ => match name.strip_prefix("griffin-lim:").map(str::parse) {
+                Some(Ok(rounds @ 0..=1000)) => Ok(Self::GriffinLim(rounds)),
+                Some(_) => Err(vocoder::Error::mismatch(
+                    "sampler",
+                    "griffin-lim:0 to griffin-lim:1000",
+                    name,
+                )),
+                None => name.parse().map(Self::Network),
+            },
         }
     }
 }
@@ -197,7 +205,10 @@ impl Machine {
     /// # Errors
     /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
     pub fn new(how: &How) -> Result<Self> {
-        let Rule::Network(sampler) = how.sampler else { return Self::griffin_lim(how) };
+        let sampler = match how.sampler {
+            Rule::Network(sampler) => sampler,
+            Rule::GriffinLim(rounds) => return Self::griffin_lim(how, rounds),
+        };
         let voice = voices::load(&how.voice)?;
         let settings = settings(how, sampler, &voice)?;
         let (start, schedule) = (settings.start, &settings.schedule);
@@ -229,13 +240,14 @@ impl Machine {
         })
     }
 
-    fn griffin_lim(how: &How) -> Result<Self> {
+    fn griffin_lim(how: &How, rounds: usize) -> Result<Self> {
         // The voice says only which mel; without one, it is the paper's.
         let mel = match how.voice.as_str() {
             voices::DEFAULT => MelConfig::default(),
             named => voices::load(named)?.mel,
         };
-        let griffin_lim = GriffinLim { seed: how.seed, ..GriffinLim::default() };
+        let griffin_lim =
+            GriffinLim { iterations: rounds, seed: how.seed, ..GriffinLim::default() };
         let figures = json!({
             "sampler": "griffin-lim", "steps": griffin_lim.iterations, "seed": how.seed,
         });

@@ -5,6 +5,7 @@ use candle_core::Device;
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use training::config::LevelDraw;
 use training::{About, Event, Run, TrainConfig, train};
 use vocoder::network::Weights;
 use vocoder::voice::Voice;
@@ -89,6 +90,7 @@ fn the_loss_falls_on_a_single_clip() {
     let mut run = run(&folder.path().join("run"), 60);
     run.data = vec![data];
     run.config.saving.every = 1000;
+    run.config.levels = LevelDraw::LogSnr { min: -3.0, max: 4.5 };
     let losses = losses(&run, 1000);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&losses[..5]), mean(&losses[50..]));

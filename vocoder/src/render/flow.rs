@@ -1,11 +1,14 @@
 //! As a flow through the engine, whose layers remember: every frame is paid for once.
 
+use std::ops::Range;
+
 use super::{ClipState, Settings};
 use crate::Result;
 use crate::config::Padding;
 use crate::engine::{Engine, Piece, Precision};
 use crate::noise::{self, Noise};
 use crate::sampler::Sampler;
+use crate::start::Start;
 use crate::voice::Voice;
 
 /// Most samples that go through the network at a time, in whole frames: 0.1 s at 24 kHz. Of 8, 16, 32
@@ -18,6 +21,8 @@ pub(super) struct Flow {
     look_ahead: usize,
     /// Frames that the engine took.
     fed: usize,
+    /// The chain's start for the frames after them, as far as it is made.
+    start: Vec<f32>,
     /// Whitened samples of a frame that is not complete.
     rest: Vec<f32>,
 }
@@ -35,6 +40,7 @@ impl Flow {
                 Padding::Causal { look_ahead } => look_ahead,
             },
             fed: 0,
+            start: Vec::new(),
             rest: Vec::new(),
         })
     }
@@ -50,20 +56,52 @@ impl Flow {
     /// Renders what the received frames allow. `ended` says that no frame will follow.
     pub fn advance(&mut self, clip: &mut ClipState, ended: bool) -> Result<Vec<f32>> {
         let ahead = clip.margin().max(self.look_ahead);
-        let block = clip.settings.chunk_frames.min((MOST_SAMPLES / clip.mel.hop).max(1));
+        let chunk = clip.settings.chunk_frames;
+        let block = chunk.min((MOST_SAMPLES / clip.mel.hop).max(1));
+        // A start that looks far around itself is made a chunk at a time.
+        let unit = if clip.settings.start == Start::Noise { block } else { chunk };
         let mut samples = Vec::new();
-        while clip.received() >= self.fed + block + ahead {
-            samples.extend(self.feed(clip, block, false)?);
+        loop {
+            let (ready, received) = (self.ready(clip), clip.received());
+            if ready - self.fed >= block {
+                let last = ended && self.fed + block == received;
+                samples.extend(self.feed(clip, block, last)?);
+            } else if received >= ready + unit + ahead {
+                self.prepare(clip, ready..ready + unit)?;
+            } else if ended && ready < received {
+                self.prepare(clip, ready..received.min(ready + unit))?;
+            } else if ended && self.fed < received {
+                samples.extend(self.feed(clip, ready - self.fed, true)?);
+            } else {
+                return Ok(samples);
+            }
         }
-        while ended && self.fed < clip.received() {
-            let frames = block.min(clip.received() - self.fed);
-            samples.extend(self.feed(clip, frames, self.fed + frames == clip.received())?);
-        }
-        Ok(samples)
+    }
+
+    /// The frame up to which the chain's start is there.
+    fn ready(&self, clip: &ClipState) -> usize {
+        self.fed + self.start.len() / clip.mel.hop
+    }
+
+    /// Makes the chain's start for `frames`.
+    fn prepare(&mut self, clip: &mut ClipState, frames: Range<usize>) -> Result<()> {
+        let hop = clip.mel.hop;
+        let mut start = vec![0f32; frames.len() * hop];
+        let seed = clip.settings.seed;
+        Noise::new(seed).fill(noise::START, (frames.start * hop) as u64, &mut start);
+        let context = clip.take_kept();
+        let first = clip.kept_from;
+        let place = (clip.settings.schedule.levels()[0], seed);
+        let (guide, local) = (clip.settings.start, frames.start - first..frames.end - first);
+        let applied = guide.apply(&clip.prior, &context, first, local, place, &mut start);
+        clip.put_back(context, first);
+        self.start.extend(start);
+        applied
     }
 
     pub fn reset(&mut self) {
         self.engine.reset();
+        self.start.clear();
         self.rest.clear();
         self.fed = 0;
     }
@@ -76,13 +114,6 @@ impl Flow {
         let kept_from = clip.kept_from;
         let local = from - kept_from..to - kept_from;
 
-        let mut start = vec![0f32; frames * hop];
-        let seed = clip.settings.seed;
-        Noise::new(seed).fill(noise::START, (from * hop) as u64, &mut start);
-        let level = clip.settings.schedule.levels()[0];
-        let (first, place) = (kept_from, (level, seed));
-        let guide = clip.settings.start;
-        guide.apply(&clip.prior, &context, first, local.clone(), place, &mut start)?;
         let deviation = clip.deviation(&context, local)?;
 
         // The network's mel is ahead of its signal by the look-ahead.
@@ -92,13 +123,14 @@ impl Flow {
         let last = ahead(to);
         let piece = Piece {
             mel: &context.data[(first - kept_from) * bands..(last - kept_from) * bands],
-            start: &start,
+            start: &self.start[..frames * hop],
             deviation: &deviation,
             ended,
         };
         let observer = &mut clip.observer;
         let mut observe = || observer.as_mut().is_none_or(|observer| observer(frames));
         let finished = self.engine.push(piece, &mut observe)?;
+        self.start.drain(..frames * hop);
         self.fed = to;
 
         self.rest.extend_from_slice(finished);
