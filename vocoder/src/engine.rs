@@ -5,14 +5,14 @@
 //!
 //! - **Every row once.** All steps of the chain run side by side, as a cascade: what a step has
 //!   predicted feeds the next one, and every layer of every step keeps the few rows that its later
-//!   outputs will read ([`pass`]). Whatever the pieces in which a clip arrives, and whether it ever
+//!   outputs will read (`engine/pass.rs`). Whatever the pieces in which a clip arrives, and whether it ever
 //!   ends, nothing is computed twice and memory does not grow.
 //! - **Once for all steps** what depends on the mel alone.
-//! - **Fewer multiplications**: Winograd's convolutions of three taps ([`winograd`]), repetition folded
-//!   into the convolution after it ([`expand`]).
+//! - **Fewer multiplications**: Winograd's convolutions of three taps (`engine/winograd.rs`), repetition folded
+//!   into the convolution after it (`engine/expand.rs`).
 //! - **One pass over memory** a convolution: what comes before it (activation, keeping one row in n) is
 //!   done while its input is packed, what comes after it (bias, residual, modulation, activation) while
-//!   its sums lie in the first-level cache ([`conv`]).
+//!   its sums lie in the first-level cache (`engine/conv.rs`).
 //! - **bf16 products** with f32 sums, where the processor has them and they are asked for.
 
 mod cascade;

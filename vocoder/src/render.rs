@@ -1,8 +1,8 @@
 //! Mel to sound: the reverse chain, over a clip that is pushed in pieces of any size.
 //!
 //! On the CPU the [`engine`](crate::engine) runs all steps side by side, so that nothing is computed
-//! twice and memory depends on the pieces, not on the clip ([`flow`]). Other devices render in chunks
-//! with as much context as the network's reach asks for ([`windows`]). Noise is indexed by position:
+//! twice and memory depends on the pieces, not on the clip (`render/flow.rs`). Other devices render in chunks
+//! with as much context as the network's reach asks for (`render/windows.rs`). Noise is indexed by position:
 //! pieces equal the whole.
 
 mod flow;
