@@ -18,7 +18,7 @@ use tile::{ForwardTile, GradientTile};
 const BLOCK_ROWS: usize = 240;
 
 /// Output channels are computed in panels of a multiple of this many.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Shape of a convolution that keeps the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +176,7 @@ impl Packed {
 }
 
 /// The widest panel of at most four times [`LANES`] that divides `width`.
-fn panel_width(width: usize) -> usize {
+pub(crate) fn panel_width(width: usize) -> usize {
     (1..=4).rev().map(|n| n * LANES).find(|panel| width.is_multiple_of(*panel)).unwrap_or(LANES)
 }
 

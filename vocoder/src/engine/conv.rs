@@ -7,10 +7,8 @@ use std::cell::RefCell;
 use super::Isa;
 use super::winograd::{self, POINTS, TILE};
 use crate::kernel::panel::Value;
+use crate::kernel::{LANES, panel_width};
 use task::Task;
-
-/// Output channels are a multiple of this in packed weights.
-const LANES: usize = 16;
 
 /// Most channels of a row: zeros stand for rows outside the signal.
 const MAX_CHANNELS: usize = 4096;
@@ -208,11 +206,6 @@ impl<T: Scratched> Conv<T> {
 /// bench`): for narrower layers the transforms cost more than the multiplications that they save.
 fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
     taps == 3 && ci.min(co) >= if T::DEPTH == 1 { 32 } else { 96 }
-}
-
-/// The widest panel of at most four times [`LANES`] that divides `width`.
-fn panel_width(width: usize) -> usize {
-    (1..=4).rev().map(|n| n * LANES).find(|panel| width.is_multiple_of(*panel)).unwrap_or(LANES)
 }
 
 /// Buffers of a thread: packed inputs and sums.

@@ -2,10 +2,11 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS, panel_width};
+use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS};
 use crate::engine::winograd::{self, POINTS, TILE};
 use crate::engine::{Isa, leaky};
 use crate::kernel::panel::{MAX_GROUP, Panel};
+use crate::kernel::panel_width;
 
 /// The rows of `out`, computed by one thread.
 pub(super) struct Task<'a, T> {
