@@ -7,13 +7,13 @@ use vocoder::config::{LevelEncoding, ModelConfig, Padding};
 use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::initial_weights;
-use vocoder::noise::Noise;
 use vocoder::prior::PriorConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
 use vocoder::voice::Voice;
+use vocoder_tests::voices::mel;
 
 /// An untrained voice of few channels: what matters here is what its rendering depends on.
 fn voice(prior: PriorConfig, padding: Padding) -> Voice {
@@ -35,14 +35,6 @@ fn voice(prior: PriorConfig, padding: Padding) -> Voice {
         provenance: Default::default(),
         weights,
     }
-}
-
-fn mel(frames: usize) -> Mel {
-    let config = MelConfig::default();
-    let mut data = vec![0f32; frames * config.n_mels];
-    Noise::new(9).fill(0, 0, &mut data);
-    data.iter_mut().for_each(|v| *v = (*v - 5.0).clamp(config.min_value(), 1.0));
-    Mel::new(config, data).unwrap()
 }
 
 fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {

@@ -116,11 +116,8 @@ impl Sampler {
         let Some(c) = self.steps.get(step).copied() else { return };
         let Rows { x, eps_hat, fresh, deviation, before, clean } = rows;
         for (i, out) in out.iter_mut().enumerate() {
-            let limit = match self.clip {
-                Clip::None => f32::INFINITY,
-                Clip::Signal(limit) => limit / deviation.get(i).copied().unwrap_or(1.0),
-            };
-            let x0 = (c.clean_from_x * x[i] + c.clean_from_eps * eps_hat[i]).max(-limit).min(limit);
+            let x0 = c.clean_from_x * x[i] + c.clean_from_eps * eps_hat[i];
+            let x0 = self.clipped(x0, deviation.get(i));
             let mut moved = c.x * x[i] + c.clean * x0;
             if let Some(before) = before.get(i) {
                 moved += c.previous * before;
@@ -180,7 +177,8 @@ impl Sampler {
             self.previous.resize(x.len(), 0.0);
         }
         for (i, x) in x.iter_mut().enumerate() {
-            let clean = self.clipped(i, c.clean_from_x * *x + c.clean_from_eps * eps_hat[i]);
+            let clean = c.clean_from_x * *x + c.clean_from_eps * eps_hat[i];
+            let clean = self.clipped(clean, self.deviation.get(i));
             let mut moved = c.x * *x + c.clean * clean;
             if self.looks_back {
                 moved += c.previous * self.previous[i];
@@ -194,11 +192,12 @@ impl Sampler {
         Ok(())
     }
 
-    fn clipped(&self, i: usize, clean: f32) -> f32 {
+    /// `clean` within the limit, where the signal's deviation is `deviation` (1 if there is none).
+    fn clipped(&self, clean: f32, deviation: Option<&f32>) -> f32 {
         match self.clip {
             Clip::None => clean,
             Clip::Signal(limit) => {
-                let limit = limit / self.deviation.get(i).copied().unwrap_or(1.0);
+                let limit = limit / deviation.copied().unwrap_or(1.0);
                 clean.max(-limit).min(limit)
             }
         }
