@@ -332,14 +332,14 @@ fn schedule(how: &How, start: Start, voice: &Voice) -> Result<Schedule> {
     let Some(name) = &how.schedule else {
         return Ok(match start {
             _ if start == voice.start => voice.schedule(steps)?,
-            Start::Noise => Schedule::plain(steps, FIRST_LEVEL)?,
+            Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL)?,
             Start::GriffinLim { level, .. } => Schedule::plain(steps, level)?,
         });
     };
     if vocoder::schedule::NAMES.contains(&name.as_str()) {
         let schedule = Schedule::named(name, steps)?;
         return Ok(match start {
-            Start::Noise => schedule,
+            Start::Noise | Start::Given => schedule,
             Start::GriffinLim { level, .. } => schedule.tie_to_prior(level)?,
         });
     }

@@ -28,7 +28,7 @@ impl Choice {
         let Self::GriffinLim { level, rounds } = self else { return Start::Noise };
         let (own_level, own_rounds) = match own {
             Start::GriffinLim { level, iterations } => (level, iterations),
-            Start::Noise => (DEFAULT_LEVEL, GriffinLim::default().iterations),
+            Start::Noise | Start::Given => (DEFAULT_LEVEL, GriffinLim::default().iterations),
         };
         Start::GriffinLim {
             level: level.unwrap_or(own_level),

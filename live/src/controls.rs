@@ -28,6 +28,16 @@ pub struct Controls {
     pub seed: u32,
     /// Draws another seed after each reset, so that no two passes are the same.
     pub running_seed: bool,
+    /// Milliseconds in which a note of the instrument rises, 0 to 5000.
+    pub attack_ms: f32,
+    /// Milliseconds in which a note of the instrument falls by 60 dB after its key went up, 0 to 10000.
+    pub release_ms: f32,
+    /// Seconds of the clip that a second of a note goes through, 0 (it stands) to 4.
+    pub speed: f32,
+    /// Where in the clip a note begins, 0 to 1.
+    pub begin: f32,
+    /// Whether a note begins again at the clip's end; else it ends.
+    pub looped: bool,
     /// False while nobody can hear the wet sound: the worker rests.
     pub heard: bool,
 }
@@ -45,6 +55,11 @@ impl Default for Controls {
             follow: 0.0,
             seed: 1,
             running_seed: false,
+            attack_ms: 10.0,
+            release_ms: 300.0,
+            speed: 1.0,
+            begin: 0.0,
+            looped: true,
             heard: true,
         }
     }

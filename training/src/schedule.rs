@@ -139,7 +139,7 @@ impl<'a> Learner<'a> {
     pub fn griffin_lim(&self) -> Result<Distance> {
         let iterations = match self.start {
             Start::GriffinLim { iterations, .. } => iterations,
-            Start::Noise => GriffinLim::default().iterations,
+            Start::Noise | Start::Given => GriffinLim::default().iterations,
         };
         let search = GriffinLim { iterations, ..GriffinLim::default() };
         self.judge.distance(|mel| search.render(mel))
@@ -245,7 +245,7 @@ fn digit(index: usize) -> f64 {
 /// The first level of schedules that were not learned for `start`.
 fn first_level(start: Start) -> f64 {
     match start {
-        Start::Noise => FIRST_LEVEL,
+        Start::Noise | Start::Given => FIRST_LEVEL,
         Start::GriffinLim { level, .. } => level,
     }
 }

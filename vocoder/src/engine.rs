@@ -143,6 +143,11 @@ impl Engine {
         self.steps.push(piece, observe)
     }
 
+    /// Scales the noise that is drawn between steps from now on.
+    pub fn set_temperature(&mut self, temperature: f32) {
+        self.steps.set_temperature(temperature);
+    }
+
     /// Forgets the clip.
     pub fn reset(&mut self) {
         self.steps.reset();

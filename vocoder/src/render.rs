@@ -17,10 +17,12 @@ use crate::mel::{Mel, MelConfig};
 use crate::prior::{Memory, Prior};
 use crate::sampler::{Clip, SamplerKind};
 use crate::schedule::Schedule;
-use crate::start::Start;
+use crate::noise::{self, Noise};
+use crate::start::{self, Start};
 use crate::voice::Voice;
 use crate::{Error, Result};
 use candle_core::Device;
+use std::ops::Range;
 use flow::Flow;
 use polish::Polish;
 use windows::Windows;
@@ -72,6 +74,11 @@ struct ClipState {
     mel: MelConfig,
     prior: Prior,
     settings: Settings,
+    /// Scales the noise that the chain draws.
+    temperature: f32,
+    /// The guide of [`Start::Given`], from frame `given_from` on.
+    given: Vec<f32>,
+    given_from: usize,
     /// Frames still needed, from frame `kept_from` on.
     kept: Vec<f32>,
     kept_from: usize,
@@ -114,6 +121,21 @@ impl Renderer {
     /// says false, rendering ends with [`Error::Stopped`].
     pub fn observe(&mut self, observer: impl FnMut(usize) -> bool + Send + 'static) {
         self.clip.observer = Some(Box::new(observer));
+    }
+
+    /// Scales all noise that is drawn from now on: 1 is the chain as published, less is a calmer sound.
+    /// A [`Renderer::reset`] leaves it.
+    pub fn set_temperature(&mut self, temperature: f32) {
+        self.clip.temperature = temperature;
+        if let Path::Flow(flow) = &mut self.path {
+            flow.set_temperature(temperature);
+        }
+    }
+
+    /// For [`Start::Given`]: the next samples of the guide, whitened (see [`Prior::whiten`]). Those of a
+    /// frame are due before the frame after it is pushed; what is missing then is taken for silence.
+    pub fn push_given(&mut self, whitened: &[f32]) {
+        self.clip.given.extend_from_slice(whitened);
     }
 
     /// In which precision products are computed.
@@ -181,10 +203,13 @@ impl Renderer {
 impl ClipState {
     fn new(voice: &Voice, settings: Settings) -> Result<Self> {
         Ok(Self {
-            polish: Polish::new(&voice.mel, settings.polish),
+            polish: Polish::new(&voice.mel, settings.polish, settings.chunk_frames),
             mel: voice.mel.clone(),
             prior: Prior::new(voice.model.prior, &voice.mel)?,
             settings,
+            temperature: 1.0,
+            given: Vec::new(),
+            given_from: 0,
             kept: Vec::new(),
             kept_from: 0,
             done: 0,
@@ -195,7 +220,8 @@ impl ClipState {
 
     fn reset(&mut self) {
         self.kept.clear();
-        (self.kept_from, self.done) = (0, 0);
+        self.given.clear();
+        (self.kept_from, self.given_from, self.done) = (0, 0, 0);
         self.memory = Memory::default();
         self.polish.reset();
     }
@@ -214,6 +240,28 @@ impl ClipState {
         Prior::NEIGHBOURS + self.settings.start.reach(&self.mel)
     }
 
+    /// The chain's start for frames `local` of `context`, whose frame 0 is the clip's frame `first`.
+    fn make_start(&self, context: &Mel, first: usize, local: Range<usize>) -> Result<Vec<f32>> {
+        let hop = self.mel.hop;
+        let mut signal = vec![0f32; local.len() * hop];
+        let (from, seed) = (first + local.start, self.settings.seed);
+        Noise::new(seed).fill(noise::START, (from * hop) as u64, &mut signal);
+        if self.temperature != 1.0 {
+            signal.iter_mut().for_each(|v| *v *= self.temperature);
+        }
+        let level = self.settings.schedule.levels()[0];
+        if self.settings.start == Start::Given {
+            let at = (from - self.given_from) * hop;
+            let mut guide = self.given.get(at..).unwrap_or_default().to_vec();
+            guide.resize(signal.len(), 0.0);
+            start::mix(&guide, level, &mut signal);
+        } else {
+            let place = (level, seed);
+            self.settings.start.apply(&self.prior, context, first, local, place, &mut signal)?;
+        }
+        Ok(signal)
+    }
+
     /// The frames that are kept, lent as a mel; [`ClipState::put_back`] takes them back.
     fn take_kept(&mut self) -> Mel {
         Mel {
@@ -229,10 +277,13 @@ impl ClipState {
         self.kept = mel.data;
         self.kept.drain(..(keep_from - self.kept_from) * self.mel.n_mels);
         self.kept_from = keep_from;
+        let stale = ((keep_from - self.given_from) * self.mel.hop).min(self.given.len());
+        self.given.drain(..stale);
+        self.given_from += stale / self.mel.hop;
     }
 
     /// The sampler's limit for the samples of frames, as a deviation.
-    fn deviation(&self, mel: &Mel, frames: std::ops::Range<usize>) -> Result<Vec<f32>> {
+    fn deviation(&self, mel: &Mel, frames: Range<usize>) -> Result<Vec<f32>> {
         match self.settings.clip {
             // The filter of a spectral prior does not map sample to sample; what it filters is white.
             Clip::Signal(limit) if !self.prior.is_pointwise() => {
@@ -247,7 +298,7 @@ impl ClipState {
     fn finish(
         &mut self,
         mel: &Mel,
-        frames: std::ops::Range<usize>,
+        frames: Range<usize>,
         mut signal: Vec<f32>,
         ended: bool,
     ) -> Result<Vec<f32>> {

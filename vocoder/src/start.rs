@@ -37,12 +37,17 @@ pub enum Start {
         /// The first level of schedules that were not learned for this start, in (0, 1).
         level: f64,
     },
+    /// A sound that the caller has, whitened, noised to the schedule's first level: see
+    /// [`Renderer::push_given`](crate::render::Renderer::push_given). No voice file asks for it.
+    #[serde(skip)]
+    Given,
 }
 
 impl fmt::Display for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Noise => f.write_str("noise"),
+            Self::Given => f.write_str("given"),
             Self::GriffinLim { iterations, level } => write!(f, "griffin-lim:{level}:{iterations}"),
         }
     }
@@ -85,14 +90,13 @@ impl Start {
     /// Frames beside a sample's own, on either side, that its start depends on.
     pub fn reach(&self, mel: &MelConfig) -> usize {
         match self {
-            Self::Noise => 0,
+            Self::Noise | Self::Given => 0,
             // One more frame before fills the memory of the prior's filter.
             Self::GriffinLim { iterations, .. } => GriffinLim::reach(*iterations, mel) + 1,
         }
     }
 
-    /// Turns unit noise `signal` into the start of the chain at `level`, in place, for `frames` of
-    /// `mel`, whose frame 0 is frame `first` of the clip. `seed` fixes the guide's phases.
+    /// Turns noise `signal` into the start of the chain at `level`, in place, for `frames` of `mel`, whose frame 0 is frame `first` of the clip. `seed` fixes the guide's phases.
     ///
     /// Equal, bit for bit, for any mel that holds the same [`Start::reach`] around `frames`.
     ///
@@ -124,10 +128,15 @@ impl Start {
         let from = (shaped.start - known.start) * hop;
         let mut guide = sound[from..from + shaped.len() * hop].to_vec();
         prior.whiten(mel, shaped, &mut Memory::default(), &mut guide)?;
-        let (alpha, noise) = (level as f32, sigma(level) as f32);
-        for (value, guide) in signal.iter_mut().zip(&guide[lead * hop..]) {
-            *value = alpha * guide.clamp(-GUIDE_PEAK, GUIDE_PEAK) + noise * *value;
-        }
+        mix(&guide[lead * hop..], level, signal);
         Ok(())
+    }
+}
+
+/// Noises the whitened `guide` to `level`: the noise is in `signal`, which becomes the chain's start.
+pub(crate) fn mix(guide: &[f32], level: f64, signal: &mut [f32]) {
+    let (alpha, noise) = (level as f32, sigma(level) as f32);
+    for (value, guide) in signal.iter_mut().zip(guide) {
+        *value = alpha * guide.clamp(-GUIDE_PEAK, GUIDE_PEAK) + noise * *value;
     }
 }

@@ -199,7 +199,7 @@ impl Voice {
         match self.schedules.get(&steps) {
             Some(levels) => Schedule::explicit(levels.clone()),
             None => match self.start {
-                Start::Noise => Schedule::plain(steps, FIRST_LEVEL),
+                Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL),
                 Start::GriffinLim { level, .. } => Schedule::plain(steps, level),
             },
         }

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 pub(super) trait Steps: Send {
     /// As [`super::Engine::push`].
     fn push(&mut self, piece: Piece<'_>, observe: &mut dyn FnMut() -> bool) -> Result<&[f32]>;
+    fn set_temperature(&mut self, temperature: f32);
     fn reset(&mut self);
     fn bytes(&mut self) -> usize;
 }
@@ -22,6 +23,7 @@ pub(super) struct Cascade<T> {
     isa: Isa,
     sampler: Sampler,
     noise: Noise,
+    temperature: f32,
     /// Per step, what each FiLM module adds.
     levels: Vec<Vec<Vec<f32>>>,
     mel: MelPart,
@@ -58,6 +60,7 @@ impl<T: Scratched> Cascade<T> {
             fresh: Vec::new(),
             out: Vec::new(),
             noise: Noise::new(seed),
+            temperature: 1.0,
             net,
             isa,
             sampler,
@@ -104,6 +107,9 @@ impl<T: Scratched> Cascade<T> {
         if self.sampler.needs_noise(step) {
             self.fresh.resize(count, 0.0);
             self.noise.fill(noise::after_step(step), from as u64, &mut self.fresh);
+            if self.temperature != 1.0 {
+                self.fresh.iter_mut().for_each(|v| *v *= self.temperature);
+            }
         }
         let kept = self.clean.len();
         let (before, clean) = self.clean.split_at_mut(step.min(kept));
@@ -155,6 +161,10 @@ impl<T: Scratched> Steps for Cascade<T> {
         self.clean.iter_mut().for_each(Line::trim);
         self.deviation.trim();
         Ok(&self.out)
+    }
+
+    fn set_temperature(&mut self, temperature: f32) {
+        self.temperature = temperature;
     }
 
     fn reset(&mut self) {

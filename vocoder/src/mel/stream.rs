@@ -43,6 +43,12 @@ impl MelStream {
         Ok(frames)
     }
 
+    /// Forgets the stream: the next sample is the first of another.
+    pub fn reset(&mut self) {
+        self.kept.clear();
+        (self.first, self.next_frame) = (0, 0);
+    }
+
     /// Ends the stream: the remaining frames, whose end lies in the padding.
     ///
     /// # Errors

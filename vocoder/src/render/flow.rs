@@ -6,9 +6,7 @@ use super::{ClipState, Settings};
 use crate::Result;
 use crate::config::Padding;
 use crate::engine::{Engine, Piece, Precision};
-use crate::noise::{self, Noise};
 use crate::sampler::Sampler;
-use crate::start::Start;
 use crate::voice::Voice;
 
 /// Most samples that go through the network at a time, in whole frames: 0.1 s at 24 kHz. Of 8, 16, 32
@@ -49,6 +47,10 @@ impl Flow {
         self.engine.precision()
     }
 
+    pub fn set_temperature(&mut self, temperature: f32) {
+        self.engine.set_temperature(temperature);
+    }
+
     pub fn bytes(&mut self) -> usize {
         self.engine.bytes()
     }
@@ -57,17 +59,21 @@ impl Flow {
     pub fn advance(&mut self, clip: &mut ClipState, ended: bool) -> Result<Vec<f32>> {
         let ahead = clip.margin().max(self.look_ahead);
         let chunk = clip.settings.chunk_frames;
-        let block = chunk.min((MOST_SAMPLES / clip.mel.hop).max(1));
+        let most = (MOST_SAMPLES / clip.mel.hop).max(1);
+        let least = chunk.min(most);
         // A start that looks far around itself is made a chunk at a time.
-        let unit = if clip.settings.start == Start::Noise { block } else { chunk };
+        let unit = if clip.settings.start.reach(&clip.mel) == 0 { least } else { chunk };
         let mut samples = Vec::new();
         loop {
             let (ready, received) = (self.ready(clip), clip.received());
-            if ready - self.fed >= block {
-                let last = ended && self.fed + block == received;
-                samples.extend(self.feed(clip, block, last)?);
-            } else if received >= ready + unit + ahead {
+            // Of frames that came together, as many as possible are fed together.
+            let full = ready - self.fed >= most;
+            if !full && received >= ready + unit + ahead {
                 self.prepare(clip, ready..ready + unit)?;
+            } else if ready - self.fed >= least {
+                let frames = (ready - self.fed).min(most);
+                let last = ended && self.fed + frames == received;
+                samples.extend(self.feed(clip, frames, last)?);
             } else if ended && ready < received {
                 self.prepare(clip, ready..received.min(ready + unit))?;
             } else if ended && self.fed < received {
@@ -85,18 +91,12 @@ impl Flow {
 
     /// Makes the chain's start for `frames`.
     fn prepare(&mut self, clip: &mut ClipState, frames: Range<usize>) -> Result<()> {
-        let hop = clip.mel.hop;
-        let mut start = vec![0f32; frames.len() * hop];
-        let seed = clip.settings.seed;
-        Noise::new(seed).fill(noise::START, (frames.start * hop) as u64, &mut start);
         let context = clip.take_kept();
         let first = clip.kept_from;
-        let place = (clip.settings.schedule.levels()[0], seed);
-        let (guide, local) = (clip.settings.start, frames.start - first..frames.end - first);
-        let applied = guide.apply(&clip.prior, &context, first, local, place, &mut start);
+        let start = clip.make_start(&context, first, frames.start - first..frames.end - first);
         clip.put_back(context, first);
-        self.start.extend(start);
-        applied
+        self.start.extend(start?);
+        Ok(())
     }
 
     pub fn reset(&mut self) {

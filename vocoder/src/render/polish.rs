@@ -10,13 +10,15 @@ use crate::Result;
 use crate::griffin_lim::GriffinLim;
 use crate::mel::{Mel, MelConfig};
 
-/// Fewest frames that are polished at a time while more are to come: enough to be worth the context.
-const LEAST_FRAMES: usize = 64;
+/// Most frames that are waited for before some are polished: enough to be worth the context.
+const MOST_FRAMES: usize = 64;
 
 /// Polishes sound that arrives in pieces. Its output equals the whole clip's, bit for bit.
 pub(super) struct Polish {
     config: MelConfig,
     rounds: usize,
+    /// Fewest frames that are polished at a time while more are to come.
+    least: usize,
     /// Frames on either side that a frame's sound depends on.
     reach: usize,
     /// Frames and their sound from frame `kept_from` on.
@@ -28,10 +30,12 @@ pub(super) struct Polish {
 }
 
 impl Polish {
-    pub fn new(config: &MelConfig, rounds: usize) -> Self {
+    /// A polish of sound that is rendered `chunk_frames` at a time.
+    pub fn new(config: &MelConfig, rounds: usize, chunk_frames: usize) -> Self {
         Self {
             config: config.clone(),
             rounds,
+            least: chunk_frames.min(MOST_FRAMES),
             reach: Self::reach(config, rounds),
             mel: Vec::new(),
             sound: Vec::new(),
@@ -60,7 +64,7 @@ impl Polish {
         let (hop, bands) = (self.config.hop, self.config.n_mels);
         let known = self.kept_from + self.mel.len() / bands;
         let to = if ended { known } else { known.saturating_sub(self.reach).max(self.done) };
-        if to == self.done || (!ended && to - self.done < LEAST_FRAMES) {
+        if to == self.done || (!ended && to - self.done < self.least) {
             return Ok(Vec::new());
         }
         let end = (to + self.reach).min(known) - self.kept_from;

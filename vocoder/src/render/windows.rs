@@ -58,17 +58,7 @@ impl Windows {
         let local = |frame: usize| frame - kept_from;
 
         let noise = Noise::new(settings.seed);
-        let mut signal = vec![0f32; (end - start) * hop];
-        noise.fill(noise::START, (start * hop) as u64, &mut signal);
-        let level = settings.schedule.levels()[0];
-        settings.start.apply(
-            &clip.prior,
-            &context,
-            kept_from,
-            local(start)..local(end),
-            (level, settings.seed),
-            &mut signal,
-        )?;
+        let mut signal = clip.make_start(&context, kept_from, local(start)..local(end))?;
         let mut sampler = Sampler::new(settings.sampler, &settings.schedule, settings.clip);
         sampler.set_deviation(&clip.deviation(&context, local(start)..local(end))?);
         let mut fresh = Vec::new();
@@ -86,6 +76,7 @@ impl Windows {
             if sampler.needs_noise(step) {
                 fresh.resize(signal.len(), 0.0);
                 noise.fill(noise::after_step(step), (start * hop) as u64, &mut fresh);
+                fresh.iter_mut().for_each(|v| *v *= clip.temperature);
             } else {
                 fresh.clear();
             }

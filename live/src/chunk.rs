@@ -1,0 +1,68 @@
+//! What travels between the audio thread and the worker.
+
+use crate::Controls;
+
+/// Notes that a chunk has room for; more in so short a time are dropped.
+pub(crate) const MOST_NOTES: usize = 256;
+
+/// A key that goes down or up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NoteEvent {
+    /// Goes down.
+    On {
+        /// MIDI key, 60 is the middle C.
+        key: u8,
+        /// 0 to 1.
+        velocity: f32,
+    },
+    /// Goes up.
+    Off {
+        /// MIDI key.
+        key: u8,
+    },
+    /// All notes end at once.
+    Panic,
+}
+
+/// What a chunk holds on its way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The wet sound of the chunk of this sequence number.
+    Wet,
+    /// None, and none is due: nobody hears it, or the voice is on its way.
+    None,
+    /// None, though one is due.
+    Failed,
+}
+
+/// A piece of sound of fixed length, with all that the worker needs to know about it. Boxes of it
+/// circulate; none is made after the start.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Counts resets: what is of an older one is stale.
+    pub generation: u32,
+    /// Which piece of the stream, counted from the last reset.
+    pub sequence: u64,
+    /// The controls at its first sample.
+    pub controls: Controls,
+    /// The audio thread waits for it, so lateness doesn't matter.
+    pub waited_for: bool,
+    pub content: Content,
+    pub channels: Vec<Vec<f32>>,
+    /// Sample in the chunk, and what happens there.
+    pub notes: Vec<(u32, NoteEvent)>,
+}
+
+impl Chunk {
+    pub fn new(channels: usize, length: usize) -> Box<Self> {
+        Box::new(Self {
+            generation: 0,
+            sequence: 0,
+            controls: Controls::default(),
+            waited_for: false,
+            content: Content::None,
+            channels: vec![vec![0.0; length]; channels],
+            notes: Vec::with_capacity(MOST_NOTES),
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! How long a sound takes from input to output, and why.
+
+use crate::Quality;
+
+/// Lengths in samples of the host. The same for as long as a player lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Samples that the worker gets at a time.
+    pub chunk: usize,
+    /// From the input to the output: `chunk + block * ceil(budget / block) + look_ahead`.
+    ///
+    /// A chunk must be full before it can be sent; the host asks for sound a block at a time, so the
+    /// worker's budget ends with a block; and what the worker makes of a sample depends on what comes
+    /// after it.
+    pub latency: usize,
+}
+
+impl Quality {
+    /// Frames in a chunk.
+    pub(crate) fn frames(self) -> usize {
+        match self {
+            Self::Low => 1,
+            Self::Balanced => 2,
+            Self::Studio => 4,
+        }
+    }
+
+    /// Rounds of polish after the chain.
+    pub(crate) fn polish(self) -> usize {
+        match self {
+            Self::Low | Self::Balanced => 0,
+            Self::Studio => 2,
+        }
+    }
+
+    /// The share of a chunk's duration that the worker may take.
+    fn budget(self) -> f64 {
+        0.8
+    }
+}
+
+impl Timing {
+    /// For a host that asks for at most `max_block` samples at a time, chunks of `frames` frames of
+    /// `frame_s` seconds, and a model that looks `look_ahead` samples ahead.
+    pub(crate) fn new(
+        rate: u32,
+        max_block: usize,
+        quality: Quality,
+        frame_s: f64,
+        look_ahead: usize,
+    ) -> Self {
+        let seconds = quality.frames() as f64 * frame_s;
+        let chunk = (seconds * f64::from(rate)).ceil() as usize;
+        let budget = (quality.budget() * seconds * f64::from(rate)).ceil() as usize;
+        let waits = max_block * budget.div_ceil(max_block);
+        Self { chunk, latency: chunk + waits + look_ahead }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_formula_by_hand() {
+        let timing = |block, quality| Timing::new(48_000, block, quality, 0.0125, 1000);
+        // 600 to collect; 480 of budget are one block of 512.
+        assert_eq!(
+            timing(512, Quality::Low),
+            Timing { chunk: 600, latency: 600 + 512 + 1000 }
+        );
+        // 1200 to collect; 960 of budget are two blocks of 512, or 15 of 64.
+        assert_eq!(timing(512, Quality::Balanced).latency, 1200 + 1024 + 1000);
+        assert_eq!(timing(64, Quality::Balanced).latency, 1200 + 960 + 1000);
+        assert_eq!(timing(4096, Quality::Low).latency, 600 + 4096 + 1000);
+        // 551.25 samples of 44.1 kHz a frame: a chunk is never shorter than its frames.
+        assert_eq!(Timing::new(44_100, 512, Quality::Low, 0.0125, 0).chunk, 552);
+    }
+}
