@@ -146,7 +146,10 @@ impl Chassis {
         if self.hatch.outgoing.is_full() {
             return None;
         }
-        let player = self.hatch.incoming.pop().ok()?;
+        let mut player = self.hatch.incoming.pop().ok()?;
+        if let Some(old) = &self.player {
+            player.continue_from(old);
+        }
         if let Some(old) = self.player.replace(player) {
             // There is room: this is the only producer.
             if let Err(rtrb::PushError::Full(old)) = self.hatch.outgoing.push(old) {

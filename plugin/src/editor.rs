@@ -15,7 +15,6 @@ use nice_plug_egui::{
     EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, baseview,
     create_egui_editor,
 };
-use vocoder::mel::{MelConfig, filter_bank};
 
 mod choice;
 mod controls;
@@ -35,13 +34,15 @@ use crate::workshop::Workshop;
 use controls::Wish;
 use files::{Files, Outcome, Wanted};
 use keyboard::Keyboard;
-use mel_view::MelView;
+use mel_view::{Axis, MelView};
 use meters::Meters;
 
-/// Width and height of a new window, in points.
-pub const DEFAULT_SIZE: (f32, f32) = (1180.0, 740.0);
+/// Width and height of the effect's new window, in points.
+pub const EFFECT_SIZE: (f32, f32) = (1180.0, 740.0);
+/// The instrument's has a keyboard.
+pub const INSTRUMENT_SIZE: (f32, f32) = (1180.0, 860.0);
 /// The smallest window.
-const LEAST_SIZE: (f32, f32) = (1060.0, 620.0);
+const LEAST_SIZE: (f32, f32) = (1060.0, 640.0);
 
 /// Between two frames while sound runs: 30 a second.
 const FRAME: Duration = Duration::from_millis(33);
@@ -99,8 +100,7 @@ pub struct Window {
     host: Option<GuiContext>,
     input: MelView,
     output: MelView,
-    centres_hz: Vec<f32>,
-    frame_s: f32,
+    axis: Axis,
     meters: Meters,
     keyboard: Keyboard,
     files: Option<Files>,
@@ -123,7 +123,6 @@ pub fn create(face: Face, workshop: Arc<Workshop>, update: Update) -> Option<Egu
 
 impl Window {
     fn new(face: Face, workshop: Arc<Workshop>, update: Update) -> Self {
-        let config = MelConfig::default();
         Self {
             face,
             workshop,
@@ -131,8 +130,7 @@ impl Window {
             host: None,
             input: MelView::new("input"),
             output: MelView::new("output"),
-            centres_hz: centres_hz(&config),
-            frame_s: config.hop as f32 / config.sample_rate as f32,
+            axis: Axis::default(),
             meters: Meters::default(),
             keyboard: Keyboard::default(),
             files: None,
@@ -154,9 +152,9 @@ impl Window {
             Face::Instrument(params) => {
                 let top = rest.bottom() - keyboard::HEIGHT;
                 let (above, strip) = rest.split_top_bottom_at_y(top);
-                let clip = params.clip.get();
-                if self.keyboard.ui(ui, strip, &clip, &self.workshop) {
-                    self.files = Some(Files::open(Wanted::Clip, clip.file.as_deref()));
+                if self.keyboard.ui(ui, strip, params, &self.workshop, setter) {
+                    let near = params.clip.get().file;
+                    self.files = Some(Files::open(Wanted::Clip, near.as_deref()));
                 }
                 above.with_max_y(above.bottom() - gap)
             }
@@ -182,8 +180,8 @@ impl Window {
         let (above, below) = mels.split_top_bottom_at_fraction(0.5);
         let above = above.with_max_y(above.bottom() - 0.5 * gap);
         let below = below.with_min_y(below.top() + 0.5 * gap);
-        self.input.paint(painter, above, "Input", self.frame_s, &self.centres_hz);
-        self.output.paint(painter, below, "Output", self.frame_s, &self.centres_hz);
+        self.input.paint(painter, above, "Input", &self.axis);
+        self.output.paint(painter, below, "Output", &self.axis);
 
         let meters_height = (8.0 * 22.0 + 3.0 * gap + 12.0).min(0.6 * right.height());
         let (path, meters) = right.split_top_bottom_at_y(right.bottom() - meters_height);
@@ -284,9 +282,10 @@ impl NiceEguiApp for Window {
         let Some(host) = self.host.clone() else { return };
         self.restore_size(ui);
         if let Some(remote) = self.workshop.remote() {
+            self.axis.follow(remote.mel());
             for frame in remote.take_mels() {
-                self.input.push(ui.ctx(), &frame.input);
-                self.output.push(ui.ctx(), &frame.output);
+                self.input.push(ui.ctx(), &frame.input, &self.axis);
+                self.output.push(ui.ctx(), &frame.output, &self.axis);
             }
         }
         ui.painter().rect_filled(ui.max_rect(), 0.0, theme::GROUND);
@@ -309,17 +308,4 @@ impl NiceEguiApp for Window {
         self.output.close();
         self.files = None;
     }
-}
-
-/// The centre of gravity of each band, in Hz.
-fn centres_hz(config: &MelConfig) -> Vec<f32> {
-    let bin_hz = config.sample_rate as f32 / config.n_fft as f32;
-    filter_bank(config)
-        .chunks(config.n_fft / 2 + 1)
-        .map(|band| {
-            let sum: f32 = band.iter().sum();
-            let moment: f32 = band.iter().enumerate().map(|(k, w)| k as f32 * bin_hz * w).sum();
-            moment / sum
-        })
-        .collect()
 }

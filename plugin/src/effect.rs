@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use live::Controls;
 use nice_plug::prelude::*;
 use nice_plug_egui::EguiEditor;
 
@@ -37,10 +36,6 @@ impl Default for Effect {
 }
 
 impl Effect {
-    fn controls(&self) -> Controls {
-        Controls { follow: self.params.start.follow.value(), ..self.params.knobs.controls() }
-    }
-
     /// How long sound goes on after the input ended: what is on its way, and the smear until it is down
     /// by 60 dB (6.9 time constants).
     fn tail(&self, rate: f32) -> ProcessStatus {
@@ -114,7 +109,7 @@ impl Plugin for Effect {
     ) -> ProcessStatus {
         #[cfg(feature = "standalone")]
         self.audition.fill(buffer.as_slice());
-        let played = self.chassis.play(buffer.as_slice(), &self.controls());
+        let played = self.chassis.play(buffer.as_slice(), &self.params.controls());
         if let Some(latency) = played.new_latency {
             context.set_latency_samples(latency);
         }

@@ -99,7 +99,7 @@ impl Plugin for Instrument {
         for channel in buffer.as_slice() {
             channel.fill(0.0);
         }
-        let played = self.chassis.play(buffer.as_slice(), &self.params.knobs.controls());
+        let played = self.chassis.play(buffer.as_slice(), &self.params.controls());
         if let Some(latency) = played.new_latency {
             context.set_latency_samples(latency);
         }

@@ -177,12 +177,35 @@ pub struct Start {
     pub follow: FloatParam,
 }
 
+/// How the instrument's notes go through the clip.
+#[derive(Params)]
+pub struct Note {
+    /// Milliseconds in which a note rises.
+    #[id = "attack"]
+    pub attack: FloatParam,
+    /// Milliseconds in which it falls by 60 dB after its key went up.
+    #[id = "releas"]
+    pub release: FloatParam,
+    /// Seconds of the clip in a second of the note.
+    #[id = "speed"]
+    pub speed: FloatParam,
+    /// Where in the clip a note begins, 0 to 1.
+    #[id = "begin"]
+    pub begin: FloatParam,
+    /// Whether it begins again at the clip's end.
+    #[id = "loop"]
+    pub looped: BoolParam,
+}
+
 /// The instrument's parameters.
 #[derive(Params)]
 pub struct InstrumentParams {
     /// What both plugins have.
     #[nested]
     pub knobs: Arc<Knobs>,
+    /// Group Note.
+    #[nested(group = "Note")]
+    pub note: Note,
     /// The clip that notes play.
     #[persist = "clip"]
     pub clip: Saved<Clip>,
@@ -191,19 +214,44 @@ pub struct InstrumentParams {
 impl Default for EffectParams {
     fn default() -> Self {
         let follow = FloatParam::new("Follow", 0.0, FloatRange::Linear { min: 0.0, max: 1.0 });
-        Self { knobs: Arc::new(Knobs::new()), start: Start { follow: text::percent(follow) } }
+        Self {
+            knobs: Arc::new(Knobs::new(crate::editor::EFFECT_SIZE)),
+            start: Start { follow: text::percent(follow) },
+        }
     }
 }
 
 impl Default for InstrumentParams {
     fn default() -> Self {
-        let knobs = Arc::new(Knobs::new());
-        Self { clip: Saved::watched(Clip::default(), &knobs.changes), knobs }
+        let knobs = Arc::new(Knobs::new(crate::editor::INSTRUMENT_SIZE));
+        let clip = Saved::watched(Clip::default(), &knobs.changes);
+        Self { knobs, note: Note::new(), clip }
+    }
+}
+
+impl EffectParams {
+    /// What the worker is to do now.
+    pub fn controls(&self) -> Controls {
+        Controls { follow: self.start.follow.value(), ..self.knobs.controls() }
+    }
+}
+
+impl InstrumentParams {
+    /// What the worker is to do now.
+    pub fn controls(&self) -> Controls {
+        Controls {
+            attack_ms: self.note.attack.value(),
+            release_ms: self.note.release.value(),
+            speed: self.note.speed.value(),
+            begin: self.note.begin.value(),
+            looped: self.note.looped.value(),
+            ..self.knobs.controls()
+        }
     }
 }
 
 impl Knobs {
-    fn new() -> Self {
+    fn new(window: (f32, f32)) -> Self {
         let changes = Arc::new(AtomicU32::new(0));
         Self {
             shape: Shape::new(),
@@ -211,13 +259,12 @@ impl Knobs {
             output: Output::new(),
             version: Saved::new(VERSION),
             voice: Saved::watched(VoiceRef::default(), &changes),
-            window: Saved::new(crate::editor::DEFAULT_SIZE),
+            window: Saved::new(window),
             changes,
         }
     }
 
-    /// What the worker is to do now. The effect adds [`Start::follow`], and whether it is heard.
-    pub fn controls(&self) -> Controls {
+    fn controls(&self) -> Controls {
         let (shape, chain) = (&self.shape, &self.chain);
         Controls {
             steps: usize::try_from(chain.steps.value()).unwrap_or(1).clamp(1, MAX_STEPS),
@@ -227,10 +274,9 @@ impl Knobs {
             smear_ms: shape.smear.value(),
             freeze: shape.freeze.value(),
             temperature: chain.temperature.value(),
-            follow: 0.0,
             seed: u32::try_from(chain.seed.value()).unwrap_or(0),
             running_seed: chain.seed_mode.value() == SeedMode::Running,
-            heard: true,
+            ..Controls::default()
         }
     }
 }
@@ -255,6 +301,30 @@ impl Shape {
             tilt: text::signed(tilt, " dB/oct", 1),
             smear: text::milliseconds(FloatParam::new("Smear", 0.0, smear)),
             freeze: BoolParam::new("Freeze", false),
+        }
+    }
+}
+
+impl Note {
+    fn new() -> Self {
+        let time = |name, default, max| {
+            let factor = FloatRange::skew_factor(-1.7);
+            text::milliseconds(FloatParam::new(
+                name,
+                default,
+                FloatRange::Skewed { min: 0.0, max, factor },
+            ))
+        };
+        let neutral = Controls::default();
+        let speed =
+            FloatRange::Skewed { min: 0.0, max: 4.0, factor: FloatRange::skew_factor(-1.0) };
+        let begin = FloatRange::Linear { min: 0.0, max: 1.0 };
+        Self {
+            attack: time("Attack", neutral.attack_ms, 5000.0),
+            release: time("Release", neutral.release_ms, 10_000.0),
+            speed: text::percent(FloatParam::new("Speed", neutral.speed, speed)),
+            begin: text::percent(FloatParam::new("Begin", neutral.begin, begin)),
+            looped: BoolParam::new("Loop", neutral.looped),
         }
     }
 }

@@ -2,14 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use live::VoiceChoice;
+use live::{VoiceChoice, built_in_voices, load_voice};
 use serde::{Deserialize, Serialize};
-
-/// What is played when nothing else was chosen.
-pub const DEFAULT: &str = "speech-stream";
-
-/// The voices that this build carries.
-pub const BUILT_IN: [&str; 1] = [DEFAULT];
 
 const EXTENSION: &str = "safetensors";
 
@@ -26,7 +20,7 @@ pub struct VoiceRef {
     pub name: String,
     /// None for a built-in voice.
     pub file: Option<PathBuf>,
-    /// [`vocoder::voice::Voice::content_hash`] when it was chosen; empty if it is not known.
+    /// [`live::LoadedVoice::hash`] when it was first played; empty before.
     pub hash: String,
 }
 
@@ -40,7 +34,7 @@ pub struct Clip {
 
 impl Default for VoiceRef {
     fn default() -> Self {
-        Self::built_in(DEFAULT)
+        Self::built_in(built_in_voices().first().unwrap_or(&""))
     }
 }
 
@@ -65,21 +59,19 @@ impl VoiceRef {
         }
         let users = users_voices();
         let by_name = || users.iter().find(|other| stem(other) == self.name);
-        let by_content =
-            || users.iter().find(|other| !self.hash.is_empty() && content_hash(other) == self.hash);
+        let has_content = |other: &&PathBuf| {
+            load_voice(&VoiceChoice::File((*other).clone()))
+                .is_ok_and(|voice| voice.hash == self.hash)
+        };
+        let by_content = || users.iter().filter(|_| !self.hash.is_empty()).find(has_content);
         VoiceChoice::File(by_name().or_else(by_content).unwrap_or(file).clone())
     }
 }
 
-/// The hash of the voice in `file`; empty if there is none.
-pub fn content_hash(file: &Path) -> String {
-    vocoder::voice::Voice::load(file).and_then(|voice| voice.content_hash()).unwrap_or_default()
-}
-
 /// Every voice of the menu: those of this build, then the user's.
 pub fn all() -> Vec<VoiceRef> {
-    let built_in = BUILT_IN.map(VoiceRef::built_in);
-    built_in.into_iter().chain(users_voices().iter().map(|file| VoiceRef::of_file(file))).collect()
+    let built_in = built_in_voices().into_iter().map(VoiceRef::built_in);
+    built_in.chain(users_voices().iter().map(|file| VoiceRef::of_file(file))).collect()
 }
 
 /// Whether `file` looks like a voice.
@@ -135,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_built_in_voice_is_chosen_by_name() {
-        assert_eq!(VoiceRef::default().resolve(), VoiceChoice::BuiltIn(DEFAULT.into()));
+        assert_eq!(VoiceRef::default().resolve(), VoiceChoice::default());
     }
 
     #[test]

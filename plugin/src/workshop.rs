@@ -5,16 +5,14 @@
 //! host's background thread runs [`Workshop::update`], and a new player goes to the audio thread
 //! through a queue of one place. The old one comes back through another, and is freed here.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use live::{Compute, NoteEvent, Player, Remote, Setup, Source, Telemetry, VoiceChoice, Wait};
-use nice_plug::prelude::BufferConfig;
-use nice_plug::prelude::ProcessMode;
+use live::{NoteEvent, Player, Remote, Setup, Source, Telemetry, Wait, load_voice};
+use nice_plug::prelude::{BufferConfig, ProcessMode};
 
-use crate::params::{Device, InstrumentParams, Knobs};
-use crate::voices::{self, VoiceRef};
+use crate::params::{InstrumentParams, Knobs};
+use crate::voices::VoiceRef;
 
 /// What the host's background thread does for the audio thread.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +21,7 @@ pub enum Task {
     Update,
 }
 
-/// Notes that the editor's keyboard holds for the audio thread.
+/// Notes of the editor's keyboard that wait for the audio thread.
 const NOTES: usize = 64;
 
 /// A player on its way to or from the audio thread: a pointer, so that handing it over copies little.
@@ -78,8 +76,10 @@ pub struct Workshop {
 }
 
 struct Bench {
-    /// What the newest player was built for, and the handle to it.
-    built: Option<(Setup, Remote)>,
+    /// What the newest player was built for.
+    built: Option<Setup>,
+    /// Reads its mels.
+    remote: Option<Remote>,
     format: Option<Format>,
     outgoing: rtrb::Producer<Handed>,
     returned: rtrb::Consumer<Handed>,
@@ -89,72 +89,55 @@ impl Workshop {
     /// A workshop, and the audio thread's ends of its queues.
     pub fn new(knobs: Arc<Knobs>, instrument: Option<Arc<InstrumentParams>>) -> (Arc<Self>, Hatch) {
         let (outgoing, incoming) = rtrb::RingBuffer::new(1);
-        // One more than can be on the way, so that the audio thread can always hand back.
-        let (to_free, returned) = rtrb::RingBuffer::new(4);
+        let (to_free, returned) = rtrb::RingBuffer::new(1);
         let (keyboard, notes) = rtrb::RingBuffer::new(NOTES);
+        let bench = Bench { built: None, remote: None, format: None, outgoing, returned };
         let workshop = Self {
             knobs,
             instrument,
             telemetry: Arc::default(),
-            bench: Mutex::new(Bench { built: None, format: None, outgoing, returned }),
+            bench: Mutex::new(bench),
             notes: Mutex::new(keyboard),
             notice: Mutex::default(),
         };
         (Arc::new(workshop), Hatch { incoming, outgoing: to_free, notes })
     }
 
-    /// A player for `format`, or None if the one that there is will do (hosts activate more often than
-    /// they need to).
+    /// A player for `format`, or none if the one that there is will do: hosts activate more often than
+    /// they need to.
     ///
     /// # Errors
-    /// A rate or block out of range.
+    /// A rate, block or number of channels out of range.
     pub fn activate(&self, format: Format) -> vocoder::Result<Option<Handed>> {
         let mut bench = self.bench();
         bench.format = Some(format);
         let setup = self.setup(format);
-        if bench.built.as_ref().is_some_and(|(built, _)| same(built, &setup)) {
+        if bench.built.as_ref() == Some(&setup) {
             return Ok(None);
         }
         self.build(&mut bench, setup).map(Some)
     }
 
-    /// Brings what plays in line with what is chosen. Runs on the host's background thread, and when
-    /// nothing changed does nothing.
+    /// Brings what plays in line with what is chosen, and frees what played before. Where nothing
+    /// changed it does nothing. For the host's background thread.
     pub fn update(&self) {
-        self.identify_voice();
         let mut bench = self.bench();
         while bench.returned.pop().is_ok() {}
         let Some(format) = bench.format else { return };
         let wanted = self.setup(format);
-        let Some((built, remote)) = &mut bench.built else { return };
-        if same(built, &wanted) {
-            return;
-        }
-        if built.voice != wanted.voice {
-            built.voice = wanted.voice.clone();
-            remote.select_voice(wanted.voice.clone());
-        }
-        if let (Source::Clip(old), Source::Clip(new)) = (&built.source, &wanted.source)
-            && old != new
-        {
-            remote.select_clip(new.clone());
-            built.source = wanted.source.clone();
-        }
-        if same(built, &wanted) {
+        // A place is taken while the audio thread rests: `activate` or its next block looks again.
+        if bench.built.as_ref() == Some(&wanted) || bench.outgoing.is_full() {
             return;
         }
         if let Ok(player) = self.build(&mut bench, wanted) {
-            // Full means that the one before was not taken yet: the audio thread rests, and `activate`
-            // will find that what is built is not what is wanted.
-            if bench.outgoing.push(player).is_err() {
-                bench.built = None;
-            }
+            // There is room: this is the only producer.
+            let _ = bench.outgoing.push(player);
         }
     }
 
-    /// The handle to the player that was built last.
+    /// Reads the mels of the newest player; none where there is no voice.
     pub fn remote(&self) -> Option<Remote> {
-        self.bench().built.as_ref().map(|(_, remote)| remote.clone())
+        self.bench().remote.clone()
     }
 
     /// Plays a note as if it had come from the host; one too many is dropped.
@@ -163,10 +146,14 @@ impl Workshop {
         let _ = notes.push(note);
     }
 
-    /// What the editor's message line says: what the plugin has to say, else what the player has.
+    /// What there is to say: what the player has to, else what was found out about the voice.
     pub fn message(&self) -> String {
-        let notice = self.notice.lock().unwrap_or_else(PoisonError::into_inner);
-        if notice.is_empty() { self.telemetry.message() } else { notice.clone() }
+        let message = self.telemetry.message();
+        if message.is_empty() {
+            self.notice.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        } else {
+            message
+        }
     }
 
     fn bench(&self) -> MutexGuard<'_, Bench> {
@@ -175,67 +162,49 @@ impl Workshop {
 
     fn build(&self, bench: &mut Bench, setup: Setup) -> vocoder::Result<Handed> {
         let (player, remote) = Player::new(&setup, Arc::clone(&self.telemetry))?;
-        bench.built = Some((setup, remote));
+        self.identify_voice(&setup);
+        bench.built = Some(setup);
+        bench.remote = remote;
         Ok(Box::new(player))
     }
 
     fn setup(&self, format: Format) -> Setup {
         let chain = &self.knobs.chain;
-        let device = chain.device.value();
-        let notice = if device == Device::Gpu && !Device::GPU_BUILT {
-            "This build computes on the CPU only: a GPU needs one with feature cuda or metal"
-        } else {
-            ""
-        };
-        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = notice.into();
         Setup {
             rate: format.rate,
             max_block: format.max_block,
             channels: format.channels,
             quality: chain.quality.value().into(),
-            compute: if notice.is_empty() { device.into() } else { Compute::Cpu },
+            compute: chain.device.value().into(),
             voice: self.knobs.voice.get().resolve(),
-            offline: format.offline || Wait::from(chain.wait.value()) == Wait::Always,
-            source: self.source(),
+            wait: format.offline || Wait::from(chain.wait.value()) == Wait::Always,
+            source: match &self.instrument {
+                Some(params) => Source::Clip(params.clip.get().file),
+                None => Source::Input,
+            },
         }
     }
 
-    fn source(&self) -> Source {
-        match &self.instrument {
-            Some(params) => Source::Clip(params.clip.get().file),
-            None => Source::Input,
+    /// Notes the content of a voice that is played for the first time, so that its file is found again
+    /// when it was moved; and says so when the content is not what it was.
+    fn identify_voice(&self, setup: &Setup) {
+        let chosen = self.knobs.voice.get();
+        let mut notice = String::new();
+        if let Ok(loaded) = load_voice(&setup.voice) {
+            if chosen.hash.is_empty() {
+                self.knobs.voice.put(VoiceRef { hash: loaded.hash, ..chosen });
+            } else if chosen.hash != loaded.hash {
+                notice = format!("{}: not the content that it had when it was chosen", chosen.name);
+            }
         }
+        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = notice;
     }
-
-    /// Notes the content of a voice file that was just chosen, so that it is found again when moved.
-    fn identify_voice(&self) {
-        let voice = self.knobs.voice.get();
-        let Some(file) =
-            voice.file.as_deref().filter(|file| voice.hash.is_empty() && file.is_file())
-        else {
-            return;
-        };
-        let hash = voices::content_hash(file);
-        // Somebody may have chosen another one meanwhile.
-        if !hash.is_empty() && self.knobs.voice.get() == voice {
-            self.knobs.voice.put(VoiceRef { hash, ..voice });
-        }
-    }
-}
-
-/// Whether one player does for both.
-fn same(a: &Setup, b: &Setup) -> bool {
-    let clip = |source: &Source| match source {
-        Source::Input => None,
-        Source::Clip(file) => Some(file.clone()),
-    };
-    let key = |s: &Setup| -> (u32, usize, usize, bool, VoiceChoice, Option<Option<PathBuf>>) {
-        (s.rate, s.max_block, s.channels, s.offline, s.voice.clone(), clip(&s.source))
-    };
-    key(a) == key(b) && a.quality == b.quality && a.compute == b.compute
 }
 
 /// What [`Knobs::changes`] stands at.
 pub fn changes(knobs: &Knobs) -> u32 {
     knobs.changes.load(Relaxed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,21 @@
 use egui::{Align2, Color32, Rect, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 use live::NoteEvent;
 
-use super::theme::{self, ACCENT, DIM, EDGE, GAP, TEXT};
-use crate::voices::{self, Clip};
+use nice_plug::prelude::ParamSetter;
+
+use super::choice;
+use super::knob::knob;
+use super::theme::{self, ACCENT, EDGE, GAP, TEXT};
+use crate::params::InstrumentParams;
+use crate::voices;
 use crate::workshop::Workshop;
 
 /// Height of the strip.
-pub const HEIGHT: f32 = 96.0;
+pub const HEIGHT: f32 = 146.0;
+
+/// Width of the clip's part, and of a knob's cell.
+const CLIP: f32 = 170.0;
+const CELL: f32 = 74.0;
 
 const LOWEST: u8 = 36;
 /// White keys from there: five octaves, and a C.
@@ -25,18 +34,33 @@ pub struct Keyboard {
 
 impl Keyboard {
     /// Draws the strip; true when a clip is to be chosen.
-    pub fn ui(&mut self, ui: &mut Ui, rect: Rect, clip: &Clip, workshop: &Workshop) -> bool {
-        let inner = theme::card(ui.painter(), rect, "");
-        let (left, keys) = inner.split_left_right_at_x(inner.left() + 200.0);
-        self.keys(ui, keys.with_min_x(keys.left() + GAP), workshop);
-        let label = Rect::from_min_size(left.min, vec2(left.width(), 16.0));
-        theme::text(ui.painter(), label, Align2::LEFT_CENTER, "Clip", theme::SMALL, DIM);
-        let name = clip.file.as_deref().map_or_else(|| "none".into(), voices::stem);
-        let line = label.translate(vec2(0.0, 18.0));
-        theme::text(ui.painter(), line, Align2::LEFT_CENTER, &name, theme::BODY, TEXT);
-        let button =
-            Rect::from_min_size(pos2(left.left(), left.bottom() - 26.0), vec2(150.0, 26.0));
-        ui.put(button, egui::Button::new("Choose a clip\u{2026}")).clicked()
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        params: &InstrumentParams,
+        workshop: &Workshop,
+        setter: &ParamSetter,
+    ) -> bool {
+        let width = CLIP + 4.0 * CELL + 3.0 * GAP;
+        let (left, right) = rect.split_left_right_at_x(rect.left() + width);
+        let keys = theme::card(ui.painter(), right.with_min_x(right.left() + GAP), "");
+        self.keys(ui, keys, workshop);
+        let inner = theme::card(ui.painter(), left, "Note");
+        let (clip, knobs) = inner.split_left_right_at_x(inner.left() + CLIP);
+        let note = &params.note;
+        let mut place = Rect::from_min_size(knobs.min + vec2(GAP, -8.0), vec2(CELL, 112.0));
+        let mut next = || {
+            let cell = place;
+            place = place.translate(vec2(CELL, 0.0));
+            cell
+        };
+        knob(ui, next(), "Attack", "How long a note rises", &note.attack, setter);
+        knob(ui, next(), "Release", "How long it falls by 60 dB", &note.release, setter);
+        let help = "How fast notes go through the clip; at 0 % they stand";
+        knob(ui, next(), "Speed", help, &note.speed, setter);
+        knob(ui, next(), "Begin", "Where in the clip notes begin", &note.begin, setter);
+        clip_part(ui, clip, params, setter)
     }
 
     fn keys(&mut self, ui: &mut Ui, rect: Rect, workshop: &Workshop) {
@@ -75,6 +99,20 @@ impl Keyboard {
             ui.painter().rect(place, 2.0, fill, Stroke::new(1.0, EDGE), StrokeKind::Inside);
         }
     }
+}
+
+/// The clip's name, a button to choose another, and whether it repeats.
+fn clip_part(ui: &mut Ui, rect: Rect, params: &InstrumentParams, setter: &ParamSetter) -> bool {
+    let name = params.clip.get().file.as_deref().map_or_else(|| "no clip".into(), voices::stem);
+    let line = Rect::from_min_size(rect.min, vec2(rect.width(), 22.0));
+    theme::text(ui.painter(), line, Align2::LEFT_CENTER, &name, theme::BODY, TEXT);
+    let button = |from_bottom: f32| {
+        let corner = pos2(rect.left(), rect.bottom() - from_bottom);
+        Rect::from_min_size(corner, vec2(rect.width(), 28.0))
+    };
+    let help = "Notes begin again at the clip's end; else they end there";
+    choice::switch(ui, button(28.0), "Loop", help, &params.note.looped, setter);
+    ui.put(button(62.0), egui::Button::new("Choose a clip\u{2026}")).clicked()
 }
 
 /// The white keys and where they lie.

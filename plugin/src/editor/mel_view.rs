@@ -2,22 +2,69 @@
 
 use egui::{Align2, Color32, ColorImage, Painter, Rect, TextureHandle, TextureOptions, pos2, vec2};
 
+use vocoder::mel::{MelConfig, MelLog, Power, filter_bank};
+
 use super::theme::{self, DIM, EDGE};
 
 /// Frames that are shown.
 const FRAMES: usize = 512;
 
-/// From the loudest value to black, in units of the natural logarithm of a magnitude: 80 dB.
-const RANGE: f32 = 9.2;
+/// From the loudest value to black, in dB.
+const RANGE_DB: f32 = 80.0;
 
 /// The quietest peak that fills the scale, so that silence does not become a bright picture.
-const LEAST_TOP: f32 = -1.0;
+const LEAST_TOP_DB: f32 = -20.0;
 
 /// How much the top of the scale sinks with each frame.
-const SINK: f32 = 0.004;
+const SINK_DB: f32 = 0.03;
 
 /// The frequencies worth a label, in Hz, the most telling first.
 const LABELS_HZ: [f32; 8] = [1000.0, 4000.0, 500.0, 2000.0, 8000.0, 200.0, 12000.0, 6000.0];
+
+/// What the bands and values of a mel mean.
+#[derive(Default)]
+pub struct Axis {
+    config: Option<MelConfig>,
+    /// Centre of gravity of each band.
+    centres_hz: Vec<f32>,
+    /// Of one frame.
+    seconds: f32,
+}
+
+impl Axis {
+    /// Is that of mels of `config` from now on.
+    pub fn follow(&mut self, config: &MelConfig) {
+        if self.config.as_ref() == Some(config) {
+            return;
+        }
+        let bin_hz = config.sample_rate as f32 / config.n_fft as f32;
+        self.centres_hz = filter_bank(config)
+            .chunks(config.n_fft / 2 + 1)
+            .map(|band| {
+                let sum: f32 = band.iter().sum();
+                let moment: f32 = band.iter().enumerate().map(|(k, w)| k as f32 * bin_hz * w).sum();
+                moment / sum
+            })
+            .collect();
+        self.seconds = config.hop as f32 / config.sample_rate as f32;
+        self.config = Some(config.clone());
+    }
+
+    fn db(&self, value: f32) -> f32 {
+        let Some(config) = &self.config else { return value };
+        // 20 dB for ten times the magnitude, 10 dB for ten times the energy.
+        let per_decade = match config.power {
+            Power::Magnitude => 20.0,
+            Power::Energy => 10.0,
+        };
+        match config.log {
+            MelLog::Natural => per_decade * value / std::f32::consts::LN_10,
+            MelLog::Log10 => per_decade * value,
+            MelLog::Db => value,
+            MelLog::UnitDb => 100.0 * value - 80.0,
+        }
+    }
+}
 
 /// A picture of the newest frames. New ones overwrite the oldest column of a texture, which is drawn
 /// in two pieces: no frame is uploaded twice.
@@ -28,13 +75,13 @@ pub struct MelView {
     /// The column that is written next.
     next: usize,
     /// The level that is brightest.
-    top: f32,
+    top_db: f32,
 }
 
 impl MelView {
     /// An empty picture.
     pub fn new(name: &'static str) -> Self {
-        Self { name, texture: None, bands: 0, next: 0, top: LEAST_TOP }
+        Self { name, texture: None, bands: 0, next: 0, top_db: LEAST_TOP_DB }
     }
 
     /// Forgets the textures: they belong to a window that was closed.
@@ -43,7 +90,7 @@ impl MelView {
     }
 
     /// Takes a frame of log-mel values in, the lowest band first.
-    pub fn push(&mut self, context: &egui::Context, frame: &[f32]) {
+    pub fn push(&mut self, context: &egui::Context, frame: &[f32], axis: &Axis) {
         if frame.is_empty() {
             return;
         }
@@ -53,13 +100,11 @@ impl MelView {
             let black = ColorImage::filled([FRAMES, self.bands], theme::magma(0.0));
             self.texture = Some(context.load_texture(self.name, black, TextureOptions::LINEAR));
         }
-        let loudest = frame.iter().copied().filter(|v| v.is_finite()).fold(LEAST_TOP, f32::max);
-        self.top = (self.top - SINK).max(loudest);
-        let column: Vec<Color32> = frame
-            .iter()
-            .rev()
-            .map(|value| theme::magma((value - self.top) / RANGE + 1.0))
-            .collect();
+        let db: Vec<f32> = frame.iter().rev().map(|value| axis.db(*value)).collect();
+        let loudest = db.iter().copied().filter(|db| db.is_finite()).fold(LEAST_TOP_DB, f32::max);
+        self.top_db = (self.top_db - SINK_DB).max(loudest);
+        let level = |db: &f32| theme::magma((db - self.top_db) / RANGE_DB + 1.0);
+        let column: Vec<Color32> = db.iter().map(level).collect();
         if let Some(texture) = &mut self.texture {
             let column = ColorImage::new([1, self.bands], column);
             texture.set_partial([self.next, 0], column, TextureOptions::LINEAR);
@@ -67,15 +112,8 @@ impl MelView {
         self.next = (self.next + 1) % FRAMES;
     }
 
-    /// Draws the picture into `rect`, `frame_s` seconds a frame; `centres_hz` are the bands' centres.
-    pub fn paint(
-        &self,
-        painter: &Painter,
-        rect: Rect,
-        title: &str,
-        frame_s: f32,
-        centres_hz: &[f32],
-    ) {
+    /// Draws the picture into `rect`.
+    pub fn paint(&self, painter: &Painter, rect: Rect, title: &str, axis: &Axis) {
         let picture = Rect::from_min_max(rect.min + vec2(42.0, 0.0), rect.max - vec2(0.0, 18.0));
         painter.rect_filled(picture, theme::ROUND_FIELD, theme::magma(0.0));
         if let Some(texture) = &self.texture {
@@ -96,8 +134,8 @@ impl MelView {
         );
         painter.rect_filled(back, theme::ROUND_FIELD, Color32::from_black_alpha(150));
         theme::text(painter, name, Align2::LEFT_CENTER, title, theme::SMALL, theme::TEXT);
-        frequencies(painter, picture, centres_hz);
-        seconds(painter, picture, FRAMES as f32 * frame_s);
+        frequencies(painter, picture, &axis.centres_hz);
+        seconds(painter, picture, FRAMES as f32 * axis.seconds);
     }
 }
 

@@ -15,7 +15,9 @@ const SHARED: [&str; 15] = [
 fn ids_are_what_projects_refer_to() {
     let effect: Vec<&str> = SHARED.into_iter().chain(["follow"]).collect();
     assert_eq!(ids(&EffectParams::default()), effect);
-    assert_eq!(ids(&InstrumentParams::default()), SHARED);
+    let instrument: Vec<&str> =
+        SHARED.into_iter().chain(["attack", "releas", "speed", "begin", "loop"]).collect();
+    assert_eq!(ids(&InstrumentParams::default()), instrument);
 }
 
 #[test]
@@ -28,8 +30,8 @@ fn saved_fields_are_what_projects_refer_to() {
 
 #[test]
 fn every_value_is_read_as_it_is_written() {
-    let params = EffectParams::default();
-    for (id, param, _) in params.param_map() {
+    let (effect, instrument) = (EffectParams::default(), InstrumentParams::default());
+    for (id, param, _) in effect.param_map().into_iter().chain(instrument.param_map()) {
         for tenth in 0..=10 {
             let position = tenth as f32 / 10.0;
             // Snapped first, as hosts do.
@@ -67,8 +69,8 @@ fn what_people_type_is_understood() {
 
 #[test]
 fn defaults_are_neutral() {
-    let controls = EffectParams::default().knobs.controls();
-    assert_eq!(controls, Controls::default());
+    assert_eq!(EffectParams::default().controls(), Controls::default());
+    assert_eq!(InstrumentParams::default().controls(), Controls::default());
 }
 
 #[test]
