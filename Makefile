@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test build lint deny
+.PHONY: demo test build lint deny plugin install-plugin screenshot
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -28,3 +28,20 @@ lint:
 ## Licences and banned crates. Needs cargo-deny; its advisory list needs the network, so it is left out.
 deny:
 	$(CARGO) deny --all-features check licenses bans sources
+
+## VST3, CLAP, stand-alone and presets, in target/bundled. The bundles are built without the feature of
+## the stand-alone, so that they link no sound card; the bundler picks up the program that was built first.
+plugin:
+	@scripts/setup-plugin
+	$(CARGO) build --release --locked --package vocoder-plugin --bin vocoder-plugin --features standalone $(CARGO_FLAGS)
+	$(CARGO) xtask bundle vocoder-plugin --release --locked $(CARGO_FLAGS)
+	target/release/vocoder-presets target/bundled/presets
+
+## Where this user's hosts look for plugins and presets.
+install-plugin: plugin
+	scripts/install-plugin
+
+## The README's picture of the plugin.
+screenshot: plugin
+	@scripts/setup-plugin --screenshot
+	scripts/screenshot docs/plugin.png
