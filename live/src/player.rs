@@ -300,8 +300,8 @@ pub(crate) fn connect(
     let link = Link { outbox, inbox, worker: None };
     let place = (setup.rate, setup.max_block, setup.channels);
     let half = Half::new(timing, place, boxes, link, telemetry.clone());
-    let worker =
-        Worker::new((worker_in, worker_out), model, telemetry, (setup.channels, chunk_s), clock);
+    let lengths = (setup.channels, chunk_s, timing.lead);
+    let worker = Worker::new((worker_in, worker_out), model, telemetry, lengths, clock);
     (half, worker)
 }
 
