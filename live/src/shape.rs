@@ -46,8 +46,10 @@ impl Shaper {
             .collect();
         let mut smoothing = Vec::with_capacity(centres.len() * centres.len());
         for &centre in &centres {
-            let row: Vec<f32> =
-                centres.iter().map(|c| (-0.5 * ((c - centre) / ENVELOPE_HZ).powi(2)).exp()).collect();
+            let row: Vec<f32> = centres
+                .iter()
+                .map(|c| (-0.5 * ((c - centre) / ENVELOPE_HZ).powi(2)).exp())
+                .collect();
             let sum: f32 = row.iter().sum();
             smoothing.extend(row.iter().map(|w| w / sum));
         }

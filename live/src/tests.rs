@@ -96,6 +96,7 @@ fn setup(max_block: usize, quality: Quality) -> Setup {
         channels: 1,
         quality,
         compute: Compute::Cpu,
+        precision: Default::default(),
         voice: VoiceChoice::default(),
         wait: false,
         source: Source::Input,
@@ -278,7 +279,11 @@ fn a_late_chunk_is_heard_dry_without_a_click() {
     }
     // One chunk takes four times as long as it lasts.
     for _ in 0..20 {
-        bench.cycle(&[512], if bench.arrivals.is_empty() { 0 } else { 4 * chunk }, &Controls::default());
+        bench.cycle(
+            &[512],
+            if bench.arrivals.is_empty() { 0 } else { 4 * chunk },
+            &Controls::default(),
+        );
         if bench.telemetry.late() > 0 {
             break;
         }
@@ -317,7 +322,8 @@ fn a_late_chunk_is_heard_dry_without_a_click() {
 
 #[test]
 fn faults_pass_the_dry_sound_and_say_why() {
-    for (fault, word) in [("....n", "finite"), ("....e", "an error"), ("....p", "fault of its own")] {
+    for (fault, word) in [("....n", "finite"), ("....e", "an error"), ("....p", "fault of its own")]
+    {
         let mut bench = Bench::new(512, Quality::Low, 100, fault);
         for _ in 0..40 {
             bench.cycle(&[512], 0, &Controls::default());
@@ -345,7 +351,11 @@ fn three_times_over_budget_the_steps_fall_and_sound_stays_in_place() {
         bench.cycle(&[512], cost, &Controls::default());
     }
     assert!(bench.telemetry.late() > 0);
-    assert!(bench.telemetry.message().contains("overload: 1 of 6 steps"), "{}", bench.telemetry.message());
+    assert!(
+        bench.telemetry.message().contains("overload: 1 of 6 steps"),
+        "{}",
+        bench.telemetry.message()
+    );
     assert!(bench.telemetry.load() > 2.5);
     let [_, dry, _] = bench.kinds();
     assert!(dry > 0);
