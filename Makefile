@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test build lint deny
+.PHONY: demo test build sound lint deny
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -13,6 +13,11 @@ demo: build
 build:
 	@scripts/setup
 	$(CARGO) build --release --locked --workspace --bin vocoder $(CARGO_FLAGS)
+
+## The program with sound: `vocoder play`. On Linux it needs ALSA's headers, which are installed.
+sound:
+	@scripts/setup sound
+	$(CARGO) build --release --locked --workspace --bin vocoder --features vocoder-cli/sound $(CARGO_FLAGS)
 
 ## Every test of every package (the end-to-end tests run the program that `build` made).
 test: build

@@ -38,7 +38,7 @@ mod tests;
 pub use chunk::NoteEvent;
 pub use controls::{Compute, Controls, MAX_STEPS, Quality, Wait};
 pub use offline::render_offline;
-pub use player::{Player, Setup, Source};
+pub use player::{Player, RATES, Setup, Source};
 pub use telemetry::{Status, Telemetry};
 pub use timing::Timing;
 pub use voices::{LoadedVoice, VoiceChoice, built_in_voices, load_voice};

@@ -25,8 +25,8 @@ use crate::watch::{Remote, watch};
 use crate::worker::Worker;
 use crate::{Compute, Controls, NoteEvent, Quality, Status, Telemetry, VoiceChoice};
 
-/// Host rates in Hz.
-const RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
+/// Sample rates of the host that a player takes, in Hz.
+pub const RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
 
 /// The longest block, in samples.
 const LONGEST_BLOCK: usize = 1 << 20;
