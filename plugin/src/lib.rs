@@ -1,0 +1,25 @@
+//! The vocoder as a plugin: an effect and an instrument in one bundle, as VST3, CLAP and (feature
+//! `standalone`) a program.
+//!
+//! Everything between sound in and sound out is the crate `live`. Here are the parameters and what is
+//! saved ([`params`], [`state`], [`presets`], [`voices`]), the two faces that hosts see ([`effect`],
+//! [`instrument`]) over what they share ([`chassis`] for the audio thread, [`workshop`] for all other
+//! threads), and the [`editor`].
+
+pub mod chassis;
+pub mod editor;
+pub mod effect;
+pub mod instrument;
+pub mod params;
+pub mod presets;
+#[cfg(feature = "standalone")]
+pub mod standalone;
+pub mod state;
+pub mod voices;
+pub mod workshop;
+
+pub use effect::Effect;
+pub use instrument::Instrument;
+
+nice_plug::nice_export_clap!(Effect, Instrument);
+nice_plug::nice_export_vst3!(Effect, Instrument);
