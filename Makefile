@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test build lint deny plugin install-plugin screenshot
+.PHONY: demo test build sound lint deny plugin install-plugin screenshot
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -13,6 +13,11 @@ demo: build
 build:
 	@scripts/setup
 	$(CARGO) build --release --locked --workspace --bin vocoder $(CARGO_FLAGS)
+
+## The program with sound: `vocoder play`. On Linux it needs ALSA's headers, which are installed.
+sound:
+	@scripts/setup sound
+	$(CARGO) build --release --locked --workspace --bin vocoder --features vocoder-cli/sound $(CARGO_FLAGS)
 
 ## Every test of every package (the end-to-end tests run the program that `build` made).
 test: build
@@ -29,13 +34,10 @@ lint:
 deny:
 	$(CARGO) deny --all-features check licenses bans sources
 
-## VST3, CLAP, stand-alone and presets, in target/bundled. The bundles are built without the feature of
-## the stand-alone, so that they link no sound card; the bundler picks up the program that was built first.
+## VST3, CLAP, stand-alone and presets, in target/bundled.
 plugin:
 	@scripts/setup-plugin
-	$(CARGO) build --release --locked --package vocoder-plugin --bin vocoder-plugin --features standalone $(CARGO_FLAGS)
-	$(CARGO) xtask bundle vocoder-plugin --release --locked $(CARGO_FLAGS)
-	target/release/vocoder-presets target/bundled/presets
+	CARGO=$(CARGO) scripts/bundle-plugin $(CARGO_FLAGS)
 
 ## Where this user's hosts look for plugins and presets.
 install-plugin: plugin

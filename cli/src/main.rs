@@ -14,6 +14,7 @@ mod interrupt;
 mod mel;
 mod output;
 mod page;
+mod play;
 mod process;
 mod progress;
 mod render;
@@ -21,6 +22,7 @@ mod schedule;
 mod shard;
 mod source;
 mod start;
+mod stream;
 mod train;
 mod voice;
 mod voices;
@@ -47,6 +49,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Render(render::RenderArgs),
+    Play(play::PlayArgs),
     Mel(mel::MelArgs),
     Voice(voice::VoiceArgs),
     Train(train::TrainArgs),
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     };
     let result = interrupt::listen().and_then(|()| match &cli.verb {
         Verb::Render(args) => render::run(args, cli.quiet),
+        Verb::Play(args) => play::run(args, cli.quiet),
         Verb::Mel(args) => mel::run(args, cli.quiet),
         Verb::Voice(args) => voice::run(args, cli.quiet),
         Verb::Train(args) => train::run(args, cli.quiet),

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use live::Quality;
 use serde_json::{Map, Value, json};
 use vocoder::audio::{WavFormat, WavWriter};
 use vocoder::engine::Precision;
@@ -28,10 +29,11 @@ use crate::interrupt;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::start;
+use crate::stream;
 use crate::voices;
 
 /// Steps where neither --steps nor a schedule's file says how many.
-const DEFAULT_STEPS: usize = 6;
+pub const DEFAULT_STEPS: usize = 6;
 
 /// Mels (.npy, .safetensors) or audio, whose mel is taken first, to wav
 #[derive(Debug, Args)]
@@ -44,6 +46,11 @@ pub struct RenderArgs {
     /// sound, step by step, to look at and to listen to
     #[arg(long, value_name = "HTML")]
     explain: Option<PathBuf>,
+    /// Renders audio through the real-time engine, as the plugin does (low, balanced or studio), at the
+    /// input's sample rate; with a causal voice [default voice: speech-stream]
+    #[arg(long, value_name = "QUALITY", num_args = 0..=1, default_missing_value = "balanced",
+          conflicts_with_all = ["explain", "sampler", "start", "schedule", "clip", "polish", "chunk", "device"])]
+    stream: Option<Quality>,
 }
 
 /// How to render.
@@ -138,6 +145,9 @@ impl FromStr for Rule {
 /// Runs the verb.
 pub fn run(args: &RenderArgs, quiet: bool) -> Result<()> {
     device::use_threads(args.how.threads)?;
+    if let Some(quality) = args.stream {
+        return stream::run(&args.files, &args.how, quality, quiet);
+    }
     let mut machine = Machine::new(&args.how)?;
     if !quiet {
         machine.warnings.iter().for_each(|line| eprintln!("{line}"));
@@ -261,7 +271,7 @@ impl Machine {
     /// An input that cannot be read, an output that cannot be written, a device that fails.
     pub fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
         interrupt::check()?;
-        let mut source = Source::open(&job.input, &self.mel)?;
+        let source = Source::open(&job.input, &self.mel)?;
         for notice in source.notices() {
             progress.note(format!("{}: {notice}", job.input.display()));
         }
@@ -274,34 +284,56 @@ impl Machine {
         let mut write = |samples: &[f32]| {
             let taken = samples.len().min(left as usize);
             left -= taken as u64;
-            wav.push(&samples[..taken])
+            Ok(wav.push(&samples[..taken])?)
         };
-        let input = || job.input.display().to_string();
-        match &mut self.kind {
-            Kind::Network { renderer, evaluations } => {
-                renderer.reset();
-                watch(renderer, frames, *evaluations, &self.mel, &input(), progress);
-                while let Some(mel) = source.next()? {
-                    interrupt::check()?;
-                    write(&renderer.push(&mel).with_context(input)?)?;
-                }
-                write(&renderer.finish().with_context(input)?)?;
-            }
-            Kind::GriffinLim(griffin_lim) => {
-                let Some(mel) = source.whole()? else { bail!("{}: an empty mel", input()) };
-                write(&griffin_lim.render(&mel).with_context(input)?)?;
-            }
-        }
+        let input = job.input.display().to_string();
+        self.sound(source, &input, progress, &mut write)?;
         interrupt::check()?;
         let summary = wav.finish()?;
         if summary.clipped > 0 {
-            progress.note(format!("{}: {} samples clipped", input(), summary.clipped));
+            progress.note(format!("{input}: {} samples clipped", summary.clipped));
         }
         let mut figures = self.figures.clone();
         figures.insert("frames".into(), frames.into());
         figures.insert("clipped_samples".into(), summary.clipped.into());
         let seconds = summary.samples as f64 / f64::from(self.mel.sample_rate);
         Ok(Done { seconds, figures })
+    }
+
+    /// Renders `source`, called `input`, into `write`, piece by piece.
+    ///
+    /// # Errors
+    /// An input that cannot be read, a device that fails, and those of `write`.
+    pub fn sound(
+        &mut self,
+        mut source: Source,
+        input: &str,
+        progress: &Progress,
+        write: &mut dyn FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let frames = source.frames(&self.mel);
+        match &mut self.kind {
+            Kind::Network { renderer, evaluations } => {
+                renderer.reset();
+                watch(renderer, frames, *evaluations, &self.mel, input, progress);
+                while let Some(mel) = source.next()? {
+                    interrupt::check()?;
+                    write(&renderer.push(&mel).with_context(|| input.to_string())?)?;
+                }
+                write(&renderer.finish().with_context(|| input.to_string())?)?;
+            }
+            Kind::GriffinLim(griffin_lim) => {
+                let Some(mel) = source.whole()? else { bail!("{input}: an empty mel") };
+                write(&griffin_lim.render(&mel).with_context(|| input.to_string())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The mel that it takes.
+    #[cfg_attr(not(feature = "sound"), allow(dead_code))]
+    pub fn mel(&self) -> &MelConfig {
+        &self.mel
     }
 }
 

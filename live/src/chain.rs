@@ -246,7 +246,8 @@ impl Chain {
             let renderer = &mut slot.renderers[index];
             renderer.set_temperature(temperature);
             // Its first frame is the stream's of sample `since`; guides before it are not its own.
-            let first_guide = (self.frames * self.mel.hop as u64).saturating_sub(self.mel.hop as u64);
+            let first_guide =
+                (self.frames * self.mel.hop as u64).saturating_sub(self.mel.hop as u64);
             let skip = (since.saturating_sub(first_guide) as usize).min(guide.len());
             renderer.push_given(&guide[skip..]);
             let fresh = renderer.push(&mel)?;

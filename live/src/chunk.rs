@@ -48,6 +48,8 @@ pub(crate) struct Chunk {
     /// The audio thread waits for it, so lateness doesn't matter.
     pub waited_for: bool,
     pub content: Content,
+    /// Where in it the wet sound begins: not at 0 in the first chunk after a restart.
+    pub from: usize,
     pub channels: Vec<Vec<f32>>,
     /// Sample in the chunk, and what happens there.
     pub notes: Vec<(u32, NoteEvent)>,
@@ -61,6 +63,7 @@ impl Chunk {
             controls: Controls::default(),
             waited_for: false,
             content: Content::None,
+            from: 0,
             channels: vec![vec![0.0; length]; channels],
             notes: Vec::with_capacity(MOST_NOTES),
         })

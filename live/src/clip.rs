@@ -33,9 +33,9 @@ impl ClipMel {
     /// # Errors
     /// A file that is neither, or longer than a minute.
     pub fn read(path: &Path, config: &MelConfig) -> Result<Self> {
-        let is_mel = path
-            .extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("npy") || end.eq_ignore_ascii_case("safetensors"));
+        let is_mel = path.extension().is_some_and(|end| {
+            end.eq_ignore_ascii_case("npy") || end.eq_ignore_ascii_case("safetensors")
+        });
         if is_mel {
             let mel = file::read(path, config)?.mel;
             return Ok(Self { data: mel.data, root: 60.0 });
@@ -155,9 +155,9 @@ impl Notes {
                 index += 1;
             }
         }
-        out.extend(energies.iter().map(|sum| {
-            self.config.compress(if energy { *sum } else { sum.sqrt() })
-        }));
+        out.extend(
+            energies.iter().map(|sum| self.config.compress(if energy { *sum } else { sum.sqrt() })),
+        );
     }
 }
 

@@ -1,5 +1,10 @@
 //! What a player can turn while it runs.
 
+use std::fmt;
+use std::str::FromStr;
+
+use vocoder::{Error, Result};
+
 /// Most reverse steps.
 pub const MAX_STEPS: usize = 50;
 
@@ -75,6 +80,32 @@ pub enum Quality {
     Balanced,
     /// Chunks of four frames and a polish after the chain: the best sound, about a third of a second.
     Studio,
+}
+
+impl Quality {
+    /// All, from the least latency to the best sound.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Balanced, Self::Studio];
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Low => "low",
+            Self::Balanced => "balanced",
+            Self::Studio => "studio",
+        })
+    }
+}
+
+impl FromStr for Quality {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|quality| quality.to_string() == name)
+            .ok_or_else(|| Error::mismatch("quality", "low, balanced or studio", name))
+    }
 }
 
 /// Whether the audio thread may wait for the worker.

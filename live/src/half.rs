@@ -263,13 +263,17 @@ impl Half {
                 channels.iter_mut().for_each(|channel| channel[index] = 0.0);
                 continue;
             };
-            let (sequence, at) =
-                (place / self.timing.chunk as u64, (place % self.timing.chunk as u64) as usize);
+            let chunk = self.timing.chunk as u64;
+            let shifted = place + self.timing.lead as u64;
+            let (sequence, at) = (shifted / chunk, (shifted % chunk) as usize);
             if sequence != self.due || (self.current.is_none() && !looked) {
                 self.fetch(sequence, wait);
                 looked = true;
             }
-            let there = self.current.as_ref().is_some_and(|c| c.content == Content::Wet);
+            let there = self
+                .current
+                .as_ref()
+                .is_some_and(|chunk| chunk.content == Content::Wet && at >= chunk.from);
             self.presence = if there {
                 (self.presence + self.fade).min(1.0)
             } else {

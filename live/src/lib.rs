@@ -20,6 +20,7 @@ mod controls;
 mod fade;
 mod half;
 mod model;
+mod offline;
 mod overload;
 mod player;
 mod resample;
@@ -36,7 +37,8 @@ mod tests;
 
 pub use chunk::NoteEvent;
 pub use controls::{Compute, Controls, MAX_STEPS, Quality, Wait};
-pub use player::{Player, Setup, Source};
+pub use offline::render_offline;
+pub use player::{Player, RATES, Setup, Source};
 pub use telemetry::{Status, Telemetry};
 pub use timing::Timing;
 pub use voices::{LoadedVoice, VoiceChoice, built_in_voices, load_voice};

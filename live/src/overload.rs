@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(steps, 1);
         let steps = run(&mut overload, 100, 0.25);
         assert_eq!(steps, 1, "no haste");
-        assert_eq!(run(&mut overload, 3000, 0.25), 2);
+        assert_eq!(run(&mut overload, 3000, 0.26), 2);
         assert_eq!(run(&mut overload, 3000, 0.05), 6);
         assert_eq!(overload.cap, None);
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use rtrb::RingBuffer;
+use vocoder::engine::Precision;
 use vocoder::mel::MelConfig;
 use vocoder::voice::Voice;
 use vocoder::{Error, Result};
@@ -24,8 +25,8 @@ use crate::watch::{Remote, watch};
 use crate::worker::Worker;
 use crate::{Compute, Controls, NoteEvent, Quality, Status, Telemetry, VoiceChoice};
 
-/// Host rates in Hz.
-const RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
+/// Sample rates of the host that a player takes, in Hz.
+pub const RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
 
 /// The longest block, in samples.
 const LONGEST_BLOCK: usize = 1 << 20;
@@ -52,6 +53,8 @@ pub struct Setup {
     pub quality: Quality,
     /// Where the network is computed.
     pub compute: Compute,
+    /// Of products on the CPU.
+    pub precision: Precision,
     /// The voice.
     pub voice: VoiceChoice,
     /// Whether the audio thread waits for the worker: an offline render.
@@ -122,8 +125,7 @@ impl Player {
                 (LOOK_AHEAD_WITHOUT_VOICE_S * f64::from(setup.rate)) as usize,
             ),
         };
-        let timing =
-            Timing::new(setup.rate, setup.max_block, setup.quality, frame_s, look_ahead);
+        let timing = Timing::new(setup.rate, setup.max_block, setup.quality, frame_s, look_ahead);
         let mut remote = None;
         let model: Box<dyn Model> = match kitchen {
             Some(kitchen) => {
@@ -251,7 +253,8 @@ fn kitchen(setup: &Setup, of_input: bool) -> Result<(Kitchen, &'static str)> {
         },
     };
     let lanes = if of_input { setup.channels } else { 1 };
-    Ok((Kitchen { voice, device, lanes, polish: setup.quality.polish() }, notice))
+    let (polish, precision) = (setup.quality.polish(), setup.precision);
+    Ok((Kitchen { voice, device, lanes, polish, precision }, notice))
 }
 
 fn gpu() -> Option<Device> {
@@ -271,7 +274,9 @@ fn chain(
     telemetry: &Arc<Telemetry>,
 ) -> Result<Chain> {
     let clip = match &setup.source {
-        Source::Input => return Chain::of_input(kitchen, setup.rate, Some(watch), telemetry.clone()),
+        Source::Input => {
+            return Chain::of_input(kitchen, setup.rate, Some(watch), telemetry.clone());
+        }
         Source::Clip(None) => None,
         Source::Clip(Some(path)) => match ClipMel::read(path, &kitchen.voice.mel) {
             Ok(clip) => Some(clip),
@@ -300,8 +305,8 @@ pub(crate) fn connect(
     let link = Link { outbox, inbox, worker: None };
     let place = (setup.rate, setup.max_block, setup.channels);
     let half = Half::new(timing, place, boxes, link, telemetry.clone());
-    let worker =
-        Worker::new((worker_in, worker_out), model, telemetry, (setup.channels, chunk_s), clock);
+    let lengths = (setup.channels, chunk_s, timing.lead);
+    let worker = Worker::new((worker_in, worker_out), model, telemetry, lengths, clock);
     (half, worker)
 }
 

@@ -55,8 +55,7 @@ impl Resampler {
                 table.extend(row.map(|v| v as f32));
             }
         }
-        let mut new =
-            Self { from, to, table, phases, taps, kept: Vec::new(), first: 0, next: 0 };
+        let mut new = Self { from, to, table, phases, taps, kept: Vec::new(), first: 0, next: 0 };
         new.reset();
         new
     }
@@ -174,9 +173,10 @@ mod tests {
     /// The largest difference from `expected` away from both ends, in dB of full scale.
     fn error_db(got: &[f32], expected: &[f32]) -> f64 {
         let inner = 500..got.len() - 500;
-        let worst = got[inner.clone()].iter().zip(&expected[inner]).fold(0f32, |worst, (a, b)| {
-            worst.max((a - b).abs())
-        });
+        let worst = got[inner.clone()]
+            .iter()
+            .zip(&expected[inner])
+            .fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
         20.0 * f64::from(worst.max(1e-9)).log10()
     }
 

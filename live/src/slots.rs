@@ -72,6 +72,7 @@ pub(crate) struct Kitchen {
     pub device: Device,
     pub lanes: usize,
     pub polish: usize,
+    pub precision: Precision,
 }
 
 impl Kitchen {
@@ -84,7 +85,7 @@ impl Kitchen {
             seed: recipe.seed,
             chunk_frames: 1,
             polish: self.polish,
-            precision: Precision::Auto,
+            precision: self.precision,
             schedule,
         };
         let renderers = (0..self.lanes)

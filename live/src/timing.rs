@@ -2,17 +2,23 @@
 
 use crate::Quality;
 
+/// The share of a chunk's duration that the worker may take.
+const BUDGET_PERCENT: usize = 80;
+
 /// Lengths in samples of the host. The same for as long as a player lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Samples that the worker gets at a time.
     pub chunk: usize,
-    /// From the input to the output: `chunk + block * ceil(budget / block) + look_ahead`.
+    /// From the input to the output: `chunk + block * ceil(time / block) + look_ahead`.
     ///
     /// A chunk must be full before it can be sent; the host asks for sound a block at a time, so the
-    /// worker's budget ends with a block; and what the worker makes of a sample depends on what comes
+    /// worker's time, a budget of 80 % of a chunk and what may queue before it, ends with a block; and what the worker makes of a sample depends on what comes
     /// after it.
     pub latency: usize,
+    /// By how much chunks of wet sound begin before those of input, so that each is complete as soon as
+    /// a chunk of input is in: the look-ahead less whole chunks.
+    pub(crate) lead: usize,
 }
 
 impl Quality {
@@ -32,11 +38,6 @@ impl Quality {
             Self::Studio => 2,
         }
     }
-
-    /// The share of a chunk's duration that the worker may take.
-    fn budget(self) -> f64 {
-        0.8
-    }
 }
 
 impl Timing {
@@ -51,10 +52,23 @@ impl Timing {
     ) -> Self {
         let seconds = quality.frames() as f64 * frame_s;
         let chunk = (seconds * f64::from(rate)).ceil() as usize;
-        let budget = (quality.budget() * seconds * f64::from(rate)).ceil() as usize;
-        let waits = max_block * budget.div_ceil(max_block);
-        Self { chunk, latency: chunk + waits + look_ahead }
+        let waits = max_block * backlog(chunk, max_block).div_ceil(max_block);
+        Self { chunk, latency: chunk + waits + look_ahead, lead: look_ahead % chunk }
     }
+}
+
+/// The longest time from a chunk's arrival to its return, where each takes the whole budget.
+///
+/// Chunks are sent when a block is over, so after n more of them floor(n chunk / block) blocks have passed
+/// at least, and some may come together; the worker deals with one after the other.
+fn backlog(chunk: usize, block: usize) -> usize {
+    let budget = (chunk * BUDGET_PERCENT).div_ceil(100);
+    // Beyond that many, the time that chunks leave over has made up for a block.
+    let most = block.div_ceil(chunk - budget) + 1;
+    (0..=most)
+        .map(|more| ((more + 1) * budget).saturating_sub(more * chunk / block * block))
+        .max()
+        .unwrap_or(budget)
 }
 
 #[cfg(test)]
@@ -67,7 +81,7 @@ mod tests {
         // 600 to collect; 480 of budget are one block of 512.
         assert_eq!(
             timing(512, Quality::Low),
-            Timing { chunk: 600, latency: 600 + 512 + 1000 }
+            Timing { chunk: 600, latency: 600 + 512 + 1000, lead: 400 }
         );
         // 1200 to collect; 960 of budget are two blocks of 512, or 15 of 64.
         assert_eq!(timing(512, Quality::Balanced).latency, 1200 + 1024 + 1000);

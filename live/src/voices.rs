@@ -55,9 +55,9 @@ static READ: Mutex<Option<HashMap<Key, LoadedVoice>>> = Mutex::new(None);
 pub fn load_voice(choice: &VoiceChoice) -> Result<LoadedVoice> {
     let stamp = match choice {
         VoiceChoice::BuiltIn(_) => None,
-        VoiceChoice::File(path) => std::fs::metadata(path)
-            .ok()
-            .and_then(|file| Some((file.modified().ok()?, file.len()))),
+        VoiceChoice::File(path) => {
+            std::fs::metadata(path).ok().and_then(|file| Some((file.modified().ok()?, file.len())))
+        }
     };
     let key = (choice.clone(), stamp);
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,8 @@ pub(crate) struct Worker {
     overload: Overload,
     /// Seconds since any moment.
     clock: Box<dyn FnMut() -> f64 + Send>,
+    /// See [`Timing`](crate::Timing).
+    lead: usize,
     generation: u32,
     /// The sequence number that follows the last chunk's; none where the model must be restarted.
     expected: Option<u64>,
@@ -31,6 +33,8 @@ pub(crate) struct Worker {
     spare: Vec<Box<Chunk>>,
     /// Wet samples a channel, from the beginning of chunk `next_out` on.
     ready: Vec<Vec<f32>>,
+    /// Whether that chunk is the first after a restart.
+    begins: bool,
     failures: usize,
 }
 
@@ -40,7 +44,7 @@ impl Worker {
         (inbox, outbox): (Consumer<Box<Chunk>>, Producer<Box<Chunk>>),
         model: Box<dyn Model>,
         telemetry: Arc<Telemetry>,
-        (channels, chunk_s): (usize, f64),
+        (channels, chunk_s, lead): (usize, f64, usize),
         clock: Box<dyn FnMut() -> f64 + Send>,
     ) -> Self {
         Self {
@@ -50,11 +54,13 @@ impl Worker {
             telemetry,
             overload: Overload::new(chunk_s),
             clock,
+            lead,
             generation: 0,
             expected: None,
             next_out: 0,
             spare: Vec::new(),
             ready: vec![Vec::new(); channels],
+            begins: false,
             failures: 0,
         }
     }
@@ -85,6 +91,8 @@ impl Worker {
             self.give_up_pending(Content::Failed);
             self.model.restart();
             self.next_out = chunk.sequence;
+            self.ready.iter_mut().for_each(|ready| ready.resize(self.lead, 0.0));
+            self.begins = true;
         }
         self.expected = Some(chunk.sequence + 1);
         self.telemetry.set_status(Status::Running);
@@ -125,6 +133,7 @@ impl Worker {
                 from.drain(..length);
             }
             chunk.sequence = self.next_out;
+            chunk.from = if std::mem::take(&mut self.begins) { self.lead } else { 0 };
             self.next_out += 1;
             self.send_back(chunk, Content::Wet);
         }

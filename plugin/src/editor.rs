@@ -160,7 +160,7 @@ impl Window {
             }
         };
         let (pictures, row) = rest.split_top_bottom_at_y(rest.bottom() - controls::HEIGHT);
-        match controls::groups(ui, row, &self.face, setter) {
+        match controls::groups(ui, row, &self.face, &self.axis.about(), setter) {
             Some(Wish::Voice(voice)) => self.choose_voice(voice),
             Some(Wish::Choose(wanted)) => {
                 let near = self.face.knobs().voice.get().file;
@@ -183,7 +183,7 @@ impl Window {
         self.input.paint(painter, above, "Input", &self.axis);
         self.output.paint(painter, below, "Output", &self.axis);
 
-        let meters_height = (8.0 * 22.0 + 3.0 * gap + 12.0).min(0.6 * right.height());
+        let meters_height = (meters::HEIGHT + 22.0 + 2.0 * gap).min(0.6 * right.height());
         let (path, meters) = right.split_top_bottom_at_y(right.bottom() - meters_height);
         let path = theme::card(
             painter,

@@ -176,6 +176,7 @@ impl Workshop {
             channels: format.channels,
             quality: chain.quality.value().into(),
             compute: chain.device.value().into(),
+            precision: Default::default(),
             voice: self.knobs.voice.get().resolve(),
             wait: format.offline || Wait::from(chain.wait.value()) == Wait::Always,
             source: match &self.instrument {

@@ -14,17 +14,17 @@ pub use latency::{Latency, latency};
 
 use crate::engine::Precision;
 use crate::mel::{Mel, MelConfig};
+use crate::noise::{self, Noise};
 use crate::prior::{Memory, Prior};
 use crate::sampler::{Clip, SamplerKind};
 use crate::schedule::Schedule;
-use crate::noise::{self, Noise};
 use crate::start::{self, Start};
 use crate::voice::Voice;
 use crate::{Error, Result};
 use candle_core::Device;
-use std::ops::Range;
 use flow::Flow;
 use polish::Polish;
+use std::ops::Range;
 use windows::Windows;
 
 /// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),

@@ -28,8 +28,14 @@ pub enum Wish {
     Choose(Wanted),
 }
 
-/// Draws the groups into `rect`, side by side.
-pub fn groups(ui: &mut Ui, rect: Rect, face: &Face, setter: &ParamSetter) -> Option<Wish> {
+/// Draws the groups into `rect`, side by side; `about` is said of the voice.
+pub fn groups(
+    ui: &mut Ui,
+    rect: Rect,
+    face: &Face,
+    about: &str,
+    setter: &ParamSetter,
+) -> Option<Wish> {
     let chain_knobs = if face.follow().is_some() { 4.0 } else { 3.0 };
     let card = |knobs: f32| knobs * CELL + 2.0 * GAP;
     let fixed = card(4.0) + card(chain_knobs) + card(2.0) + 3.0 * GAP;
@@ -42,15 +48,18 @@ pub fn groups(ui: &mut Ui, rect: Rect, face: &Face, setter: &ParamSetter) -> Opt
         left += width + GAP;
         place
     };
-    let wish = voice(ui, next(voice_width), face, setter);
+    let wish = voice(ui, next(voice_width), face, about, setter);
     shape(ui, next(card(4.0) + 4.0 * spare), face, setter);
     chain(ui, next(card(chain_knobs) + chain_knobs * spare), face, setter);
     output(ui, next(card(2.0) + 2.0 * spare), face, setter);
     wish
 }
 
-fn voice(ui: &mut Ui, rect: Rect, face: &Face, setter: &ParamSetter) -> Option<Wish> {
+fn voice(ui: &mut Ui, rect: Rect, face: &Face, about: &str, setter: &ParamSetter) -> Option<Wish> {
     let inner = theme::card(ui.painter(), rect, "Voice");
+    let title =
+        Rect::from_min_size(pos2(inner.left(), rect.top() + GAP), vec2(inner.width(), 16.0));
+    theme::text(ui.painter(), title, Align2::RIGHT_CENTER, about, theme::SMALL, DIM);
     let chain = &face.knobs().chain;
     let (menu, rest) = inner.split_top_bottom_at_y(inner.top() + FIELD);
     let wish = voice_menu(ui, menu, &face.knobs().voice.get());

@@ -1,6 +1,6 @@
 //! The line at the top: name, presets, bypass; and the line at the bottom.
 
-use egui::{Align2, Button, Popup, Rect, RichText, ScrollArea, Sense, Ui, pos2, vec2};
+use egui::{Align2, Button, Popup, Rect, RichText, ScrollArea, Sense, Ui, Vec2, pos2, vec2};
 use nice_plug::prelude::ParamSetter;
 
 use super::theme::{self, ACCENT, DIM, FIELD, FIELD_HOVERED, TEXT};
@@ -42,8 +42,9 @@ pub fn header(ui: &mut Ui, rect: Rect, face: &Face, last: &mut usize, setter: &P
     }
     let chosen = preset_menu(ui, menu.shrink2(vec2(4.0, 0.0)), all, current, *last);
     let step = |by: usize| all.get((*last + by) % all.len().max(1));
-    let back = arrow(ui, left, "\u{25C0}", "Preset before").then(|| step(all.len() - 1)).flatten();
-    let on = arrow(ui, right, "\u{25B6}", "Next preset").then(|| step(1)).flatten();
+    let back =
+        arrow(ui, left, vec2(-1.0, 0.0), "Preset before").then(|| step(all.len() - 1)).flatten();
+    let on = arrow(ui, right, vec2(1.0, 0.0), "Next preset").then(|| step(1)).flatten();
     if let Some(preset) = chosen.or(back).or(on) {
         preset.apply(setter, knobs, face.follow());
         *last = all.iter().position(|other| other == preset).unwrap_or_default();
@@ -91,16 +92,16 @@ pub fn menu_button(ui: &mut Ui, rect: Rect, label: &str, help: &str) -> egui::Re
     let inner = rect.shrink2(vec2(10.0, 0.0));
     let (text, mark) = inner.split_left_right_at_x(inner.right() - 14.0);
     theme::text(ui.painter(), text, Align2::LEFT_CENTER, label, theme::BODY, TEXT);
-    theme::text(ui.painter(), mark, Align2::RIGHT_CENTER, "\u{23F7}", theme::SMALL, DIM);
+    theme::triangle(ui.painter(), mark.center(), vec2(0.0, 1.0), DIM);
     response.on_hover_text(help)
 }
 
-fn arrow(ui: &mut Ui, rect: Rect, mark: &str, help: &str) -> bool {
+fn arrow(ui: &mut Ui, rect: Rect, towards: Vec2, help: &str) -> bool {
     let response = ui.interact(rect, ui.scope_id().with(help), Sense::click());
     let fill = if response.hovered() { FIELD_HOVERED } else { FIELD };
     let edge = egui::Stroke::new(1.0, theme::EDGE);
     ui.painter().rect(rect, theme::ROUND_FIELD, fill, edge, egui::StrokeKind::Inside);
-    theme::text(ui.painter(), rect, Align2::CENTER_CENTER, mark, theme::SMALL, DIM);
+    theme::triangle(ui.painter(), rect.center(), towards, DIM);
     response.on_hover_text(help).clicked()
 }
 

@@ -50,6 +50,14 @@ impl Axis {
         self.config = Some(config.clone());
     }
 
+    /// In a few words.
+    pub fn about(&self) -> String {
+        self.config.as_ref().map_or_else(String::new, |mel| {
+            let khz = f64::from(mel.sample_rate) / 1000.0;
+            format!("{khz} kHz, {} bands, hop {}", mel.n_mels, mel.hop)
+        })
+    }
+
     fn db(&self, value: f32) -> f32 {
         let Some(config) = &self.config else { return value };
         // 20 dB for ten times the magnitude, 10 dB for ten times the energy.
@@ -114,7 +122,7 @@ impl MelView {
 
     /// Draws the picture into `rect`.
     pub fn paint(&self, painter: &Painter, rect: Rect, title: &str, axis: &Axis) {
-        let picture = Rect::from_min_max(rect.min + vec2(42.0, 0.0), rect.max - vec2(0.0, 18.0));
+        let picture = Rect::from_min_max(rect.min + vec2(52.0, 0.0), rect.max - vec2(0.0, 18.0));
         painter.rect_filled(picture, theme::ROUND_FIELD, theme::magma(0.0));
         if let Some(texture) = &self.texture {
             let split = self.next as f32 / FRAMES as f32;
@@ -145,13 +153,14 @@ fn frequencies(painter: &Painter, picture: Rect, centres_hz: &[f32]) {
     for hz in LABELS_HZ {
         let Some(part) = part_of_hz(centres_hz, hz) else { continue };
         let y = picture.bottom() - part * picture.height();
-        let line = Rect::from_center_size(pos2(picture.left() - 24.0, y), vec2(36.0, 16.0));
+        let line = Rect::from_center_size(pos2(picture.left() - 30.0, y), vec2(46.0, 16.0));
         let fits = line.top() >= picture.top() - 2.0 && line.bottom() <= picture.bottom() + 6.0;
         if !fits || taken.iter().any(|other| (other - y).abs() < 22.0) {
             continue;
         }
         taken.push(y);
-        let label = if hz < 1000.0 { format!("{hz:.0}") } else { format!("{:.0}k", hz / 1000.0) };
+        let label =
+            if hz < 1000.0 { format!("{hz:.0} Hz") } else { format!("{:.0} kHz", hz / 1000.0) };
         theme::text(painter, line, Align2::RIGHT_CENTER, &label, theme::SMALL, DIM);
         painter.hline(picture.left() - 4.0..=picture.left(), y, egui::Stroke::new(1.0, EDGE));
     }

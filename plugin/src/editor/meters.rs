@@ -16,7 +16,11 @@ const FALL: f32 = 26.0;
 const LOAD_WARN: f32 = 0.7;
 const LOAD_BAD: f32 = 0.95;
 
-const LINE: f32 = 22.0;
+/// Height of a line.
+const LINE: f32 = 21.0;
+
+/// Height of all that there can be.
+pub const HEIGHT: f32 = 9.0 * LINE;
 
 /// The meters' memory: levels fall slowly.
 pub struct Meters {

@@ -1,7 +1,10 @@
 //! Colours, sizes, and how text is set.
 
 use egui::epaint::text::{LayoutJob, TextWrapping};
-use egui::{Align2, Color32, CornerRadius, FontFamily, FontId, Painter, Rect, Stroke, StrokeKind};
+use egui::{
+    Align2, Color32, CornerRadius, FontFamily, FontId, Painter, Pos2, Rect, Shape, Stroke,
+    StrokeKind, Vec2,
+};
 
 /// Behind everything.
 pub const GROUND: Color32 = Color32::from_rgb(12, 13, 17);
@@ -101,6 +104,13 @@ pub fn text(painter: &Painter, rect: Rect, align: Align2, text: &str, size: f32,
 /// How wide `text` is.
 pub fn width(painter: &Painter, text: &str, size: f32) -> f32 {
     painter.layout_no_wrap(text.into(), font(size), TEXT).size().x
+}
+
+/// A small triangle that points `towards` one side: the window's font has none.
+pub fn triangle(painter: &Painter, centre: Pos2, towards: Vec2, colour: Color32) {
+    let (ahead, aside) = (4.0 * towards, 4.5 * towards.rot90());
+    let corners = vec![centre + ahead, centre - ahead + aside, centre - ahead - aside];
+    painter.add(Shape::convex_polygon(corners, colour, Stroke::NONE));
 }
 
 /// Matplotlib's "magma" at every eighth part (CC0), as in the library's pictures: equal steps of level
