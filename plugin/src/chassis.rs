@@ -22,8 +22,9 @@ pub struct Chassis {
     format: Option<Format>,
     /// What [`Knobs::changes`] was when an update was last asked for.
     seen: u32,
-    /// 1 when the plugin is heard, 0 in bypass.
+    /// 1 when the plugin is heard, 0 in bypass; and where it is on its way to.
     engaged: Smoother<f32>,
+    engaged_aim: f32,
     /// Nothing was heard since a reset: values jump to where they are.
     fresh: bool,
     /// A value a sample.
@@ -55,6 +56,7 @@ impl Chassis {
             format: None,
             seen: 0,
             engaged: Smoother::new(SmoothingStyle::Linear(BYPASS_MS)),
+            engaged_aim: 1.0,
             fresh: true,
             mix: Vec::new(),
             gain: Vec::new(),
@@ -169,9 +171,13 @@ impl Chassis {
             self.engaged.reset(engaged);
             output.mix.smoothed.reset(output.mix.value());
             output.gain.smoothed.reset(output.gain.value());
-        } else if let Some(format) = self.format {
+        } else if let Some(format) = self.format
+            && engaged != self.engaged_aim
+        {
+            // Only on a change: each call begins the fade anew.
             self.engaged.set_target(format.rate as f32, engaged);
         }
+        self.engaged_aim = engaged;
     }
 
     /// The notes from sample `start` to before `end`, counted from `start`.

@@ -80,6 +80,14 @@ impl Face {
         }
     }
 
+    /// What the upper picture shows.
+    pub fn source(&self) -> &'static str {
+        match self {
+            Self::Effect(_) => "Input",
+            Self::Instrument(_) => "Notes",
+        }
+    }
+
     /// In a word.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -180,7 +188,7 @@ impl Window {
         let (above, below) = mels.split_top_bottom_at_fraction(0.5);
         let above = above.with_max_y(above.bottom() - 0.5 * gap);
         let below = below.with_min_y(below.top() + 0.5 * gap);
-        self.input.paint(painter, above, "Input", &self.axis);
+        self.input.paint(painter, above, self.face.source(), &self.axis);
         self.output.paint(painter, below, "Output", &self.axis);
 
         let meters_height = (meters::HEIGHT + 22.0 + 2.0 * gap).min(0.6 * right.height());

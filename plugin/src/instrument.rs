@@ -151,6 +151,10 @@ impl ClapPlugin for Instrument {
         ClapFeature::Mono,
         ClapFeature::Custom("vocoder"),
     ];
+
+    fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
+        self.params.knobs.remote_controls(context);
+    }
 }
 
 impl Vst3Plugin for Instrument {

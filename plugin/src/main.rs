@@ -1,4 +1,4 @@
-//! The plugin as a program of its own: `vocoder-plugin [instrument] [--play FILE] [OPTION...]`, with the
+//! The plugin as a program of its own: `Vocoder [instrument] [--play FILE] [OPTION...]`, with the
 //! options of nice-plug's stand-alone (`--help`).
 
 use std::path::Path;
@@ -12,11 +12,11 @@ fn main() -> ExitCode {
     if let Some(at) = args.iter().position(|arg| arg == "--play") {
         args.remove(at);
         if at >= args.len() {
-            eprintln!("vocoder-plugin: --play: expected an audio file, got nothing");
+            eprintln!("vocoder: --play: expected an audio file, got nothing");
             return ExitCode::from(2);
         }
         if let Err(error) = standalone::play(Path::new(&args.remove(at))) {
-            eprintln!("vocoder-plugin: --play: {error}");
+            eprintln!("vocoder: --play: {error}");
             return ExitCode::FAILURE;
         }
     }

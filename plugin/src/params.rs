@@ -264,6 +264,29 @@ impl Knobs {
         }
     }
 
+    /// The pages of a controller with eight knobs, where a CLAP host has one.
+    pub fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
+        let Self { shape, chain, output, .. } = self;
+        context.add_section("Vocoder", |section| {
+            section.add_page("Shape", |page| {
+                page.add_param(&shape.pitch);
+                page.add_param(&shape.formant);
+                page.add_param(&shape.tilt);
+                page.add_param(&shape.smear);
+                page.add_param(&shape.freeze);
+                page.add_spacer();
+                page.add_param(&output.mix);
+                page.add_param(&output.gain);
+            });
+            section.add_page("Chain", |page| {
+                page.add_param(&chain.steps);
+                page.add_param(&chain.temperature);
+                page.add_param(&chain.seed);
+                page.add_param(&chain.seed_mode);
+            });
+        });
+    }
+
     fn controls(&self) -> Controls {
         let (shape, chain) = (&self.shape, &self.chain);
         Controls {

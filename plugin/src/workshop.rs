@@ -71,6 +71,9 @@ pub struct Workshop {
     /// What the player tells.
     pub telemetry: Arc<Telemetry>,
     bench: Mutex<Bench>,
+    /// Reads the mels of the newest player. Not on the bench: building takes longer than a frame of the
+    /// editor.
+    remote: Mutex<Option<Remote>>,
     notes: Mutex<rtrb::Producer<NoteEvent>>,
     notice: Mutex<String>,
 }
@@ -78,8 +81,6 @@ pub struct Workshop {
 struct Bench {
     /// What the newest player was built for.
     built: Option<Setup>,
-    /// Reads its mels.
-    remote: Option<Remote>,
     format: Option<Format>,
     outgoing: rtrb::Producer<Handed>,
     returned: rtrb::Consumer<Handed>,
@@ -91,12 +92,13 @@ impl Workshop {
         let (outgoing, incoming) = rtrb::RingBuffer::new(1);
         let (to_free, returned) = rtrb::RingBuffer::new(1);
         let (keyboard, notes) = rtrb::RingBuffer::new(NOTES);
-        let bench = Bench { built: None, remote: None, format: None, outgoing, returned };
+        let bench = Bench { built: None, format: None, outgoing, returned };
         let workshop = Self {
             knobs,
             instrument,
             telemetry: Arc::default(),
             bench: Mutex::new(bench),
+            remote: Mutex::default(),
             notes: Mutex::new(keyboard),
             notice: Mutex::default(),
         };
@@ -137,7 +139,7 @@ impl Workshop {
 
     /// Reads the mels of the newest player; none where there is no voice.
     pub fn remote(&self) -> Option<Remote> {
-        self.bench().remote.clone()
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Plays a note as if it had come from the host; one too many is dropped.
@@ -164,7 +166,7 @@ impl Workshop {
         let (player, remote) = Player::new(&setup, Arc::clone(&self.telemetry))?;
         self.identify_voice(&setup);
         bench.built = Some(setup);
-        bench.remote = remote;
+        *self.remote.lock().unwrap_or_else(PoisonError::into_inner) = remote;
         Ok(Box::new(player))
     }
 

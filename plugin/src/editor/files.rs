@@ -108,7 +108,7 @@ impl Files {
         let mut entered = None;
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             if let Some(parent) = self.folder.parent()
-                && line(ui, "\u{2190}  folder above", true)
+                && line(ui, "../  (the folder above)", true)
             {
                 entered = Some(parent.to_path_buf());
             }

@@ -72,8 +72,7 @@ fn preset_menu<'a>(
                 let is_current = current.is_some_and(|now| now.name == preset.name);
                 let colour = if is_current { ACCENT } else { TEXT };
                 let text = RichText::new(preset.name).color(colour);
-                let button = Button::new(text).frame_when_inactive(false);
-                if ui.add_sized(vec2(rect.width() - 24.0, 24.0), button).clicked() {
+                if ui.add(Button::new(text).frame_when_inactive(false)).clicked() {
                     chosen = Some(preset);
                     ui.close();
                 }

@@ -3,6 +3,8 @@
 
 use std::f32::consts::PI;
 
+use egui::text::{CCursor, CCursorRange};
+use egui::text_edit::TextEditState;
 use egui::{Align2, Key, Pos2, Rect, Response, Sense, Stroke, TextEdit, Ui, pos2, vec2};
 use nice_plug::prelude::{Param, ParamSetter};
 
@@ -132,20 +134,28 @@ fn paint<P: Param>(ui: &Ui, centre: Pos2, radius: f32, response: &Response, para
     );
 }
 
+/// What is being typed.
+#[derive(Clone, Default)]
+struct Entry {
+    text: String,
+    /// It has no focus yet: the click that opens it would take it away again.
+    is_new: bool,
+}
+
+fn open_entry<P: Param>(ui: &Ui, entry: egui::Id, param: &P) {
+    ui.data_mut(|data| {
+        data.insert_temp(entry, Entry { text: param.to_string(), is_new: true });
+    });
+}
+
 /// The value, or a field to type it in.
 fn value<P: Param>(ui: &mut Ui, rect: Rect, entry: egui::Id, param: &P, setter: &ParamSetter) {
-    let typed: Option<String> = ui.data(|data| data.get_temp(entry));
-    let Some(mut typed) = typed else {
+    let open: Option<Entry> = ui.data(|data| data.get_temp(entry));
+    let Some(open) = open else {
         let response = ui.interact(rect, entry.with("value"), Sense::click());
         let colour = if response.hovered() { ACCENT } else { TEXT };
-        theme::text(
-            ui.painter(),
-            rect,
-            Align2::CENTER_CENTER,
-            &param.to_string(),
-            theme::BODY,
-            colour,
-        );
+        let text = param.to_string();
+        theme::text(ui.painter(), rect, Align2::CENTER_CENTER, &text, theme::BODY, colour);
         if response.clicked() {
             open_entry(ui, entry, param);
         }
@@ -155,30 +165,60 @@ fn value<P: Param>(ui: &mut Ui, rect: Rect, entry: egui::Id, param: &P, setter: 
         response.on_hover_cursor(egui::CursorIcon::Text);
         return;
     };
-    let field = TextEdit::singleline(&mut typed)
-        .id(entry.with("field"))
+    let typed = field(ui, rect, entry.with("field"), open);
+    if let Typed::On(open) = typed {
+        ui.data_mut(|data| data.insert_temp(entry, open));
+        return;
+    }
+    ui.data_mut(|data| data.remove_temp::<Entry>(entry));
+    if let Typed::Done(text) = typed
+        && let Some(position) = param.string_to_normalized_value(&text)
+    {
+        change(setter, param, position);
+    }
+}
+
+/// What became of a field.
+enum Typed {
+    /// It is still open.
+    On(Entry),
+    /// It was left without a value.
+    Left,
+    /// This was entered.
+    Done(String),
+}
+
+fn field(ui: &mut Ui, rect: Rect, id: egui::Id, mut open: Entry) -> Typed {
+    let field = TextEdit::singleline(&mut open.text)
+        .id(id)
         .font(theme::font(theme::BODY))
         .align(Align2::CENTER_CENTER)
         .margin(vec2(2.0, 0.0));
     let room = Rect::from_min_max(pos2(rect.left() + 2.0, rect.top()), rect.max - vec2(2.0, 0.0));
     let response = ui.put(room, field);
-    let (done, escaped) =
-        ui.input(|input| (input.key_pressed(Key::Enter), input.key_pressed(Key::Escape)));
+    let (done, escaped, clicked) = ui.input(|input| {
+        let pressed = |key| input.key_pressed(key);
+        (pressed(Key::Enter), pressed(Key::Escape), input.pointer.any_click())
+    });
     if escaped {
-        ui.data_mut(|data| data.remove_temp::<String>(entry));
-    } else if done || response.lost_focus() {
-        if let Some(position) = param.string_to_normalized_value(&typed) {
-            change(setter, param, position);
-        }
-        ui.data_mut(|data| data.remove_temp::<String>(entry));
-    } else {
-        ui.data_mut(|data| data.insert_temp(entry, typed));
+        return Typed::Left;
     }
-}
-
-fn open_entry<P: Param>(ui: &Ui, entry: egui::Id, param: &P) {
-    ui.data_mut(|data| data.insert_temp(entry, param.to_string()));
-    ui.memory_mut(|memory| memory.request_focus(entry.with("field")));
+    if open.is_new {
+        if !clicked {
+            // All is selected, so that typing replaces it.
+            let mut state = TextEditState::load(ui.ctx(), id).unwrap_or_default();
+            let end = CCursor::new(open.text.chars().count());
+            state.cursor.set_char_range(Some(CCursorRange::two(CCursor::new(0), end)));
+            state.store(ui.ctx(), id);
+            response.request_focus();
+            open.is_new = false;
+        }
+        return Typed::On(open);
+    }
+    if done || response.lost_focus() || !response.has_focus() {
+        return Typed::Done(open.text);
+    }
+    Typed::On(open)
 }
 
 /// Sets the parameter to where `position` lies, in one gesture.

@@ -16,8 +16,8 @@ pub fn paint(painter: &Painter, rect: Rect, levels: &[f32]) {
         let part = (db.clamp(LOWEST_DB, HIGHEST_DB) - LOWEST_DB) / (HIGHEST_DB - LOWEST_DB);
         plot.bottom() - 4.0 - part * (plot.height() - 8.0)
     };
-    let step_db = if plot.height() > 130.0 { 20 } else { 50 };
-    for db in (-40..=60).step_by(step_db) {
+    let few = plot.height() <= 130.0;
+    for db in (-40..=60).step_by(20).filter(|db| !few || db % 40 == 0) {
         let y = y_of(db as f32);
         painter.hline(plot.x_range(), y, Stroke::new(1.0, EDGE));
         let line = Rect::from_center_size(pos2(plot.left() - 22.0, y), vec2(36.0, 16.0));

@@ -119,7 +119,7 @@ pub fn latency(telemetry: &Telemetry) -> String {
         return "\u{2013}".into();
     }
     let ms = f64::from(samples) / f64::from(rate) * 1000.0;
-    format!("{ms:.1} ms = {}", grouped(u64::from(samples)))
+    format!("{ms:.1} ms = {} samples", grouped(u64::from(samples)))
 }
 
 /// What is going on, in a word, and its colour.

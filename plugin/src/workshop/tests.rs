@@ -100,3 +100,23 @@ fn bypass_is_the_input_later() {
     assert!(output[..latency].iter().all(|sample| *sample == 0.0));
     assert_eq!(output[latency..], input[..input.len() - latency]);
 }
+
+/// The fade is over after 10 ms, however short the blocks are; then it is the input to the bit.
+#[test]
+fn bypass_that_comes_on_becomes_exact() {
+    let (params, _workshop, mut chassis) = effect();
+    let latency = chassis.activate(FORMAT).unwrap() as usize;
+    let input: Vec<f32> = (0..9600).map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5).collect();
+    let bypass = nice_plug::prelude::Param::as_ptr(&params.knobs.output.bypass);
+    let mut output = Vec::new();
+    for (i, piece) in input.chunks(32).enumerate() {
+        if i == 100 {
+            unsafe { bypass._internal_set_normalized_value(1.0) };
+        }
+        let (mut left, mut right) = (piece.to_vec(), piece.to_vec());
+        chassis.play(&mut [&mut left, &mut right], &params.controls());
+        output.extend(left);
+    }
+    let from = (3200 + 480).max(latency);
+    assert_eq!(output[from..], input[from - latency..input.len() - latency]);
+}
