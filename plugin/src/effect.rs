@@ -10,13 +10,15 @@ use crate::chassis::Chassis;
 use crate::editor::{self, Face, Window};
 use crate::params::EffectParams;
 use crate::state;
-use crate::workshop::{Format, Task, Workshop};
+use crate::updater::Updater;
+use crate::workshop::{Format, Workshop};
 
 /// The effect.
 pub struct Effect {
     params: Arc<EffectParams>,
     workshop: Arc<Workshop>,
     chassis: Chassis,
+    updater: Updater,
     #[cfg(feature = "standalone")]
     audition: crate::standalone::Audition,
 }
@@ -28,6 +30,7 @@ impl Default for Effect {
         Self {
             params,
             chassis: Chassis::new(Arc::clone(&workshop), hatch),
+            updater: Updater::new(Arc::clone(&workshop)),
             workshop,
             #[cfg(feature = "standalone")]
             audition: Default::default(),
@@ -58,19 +61,15 @@ impl Plugin for Effect {
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
     type Editor = EguiEditor<Window>;
     type SysExMessage = ();
-    type BackgroundTask = Task;
+    type BackgroundTask = ();
 
     fn params(&self) -> Arc<dyn Params> {
         Arc::clone(&self.params) as Arc<dyn Params>
     }
 
-    fn task_executor(&mut self) -> TaskExecutor<Self> {
-        let workshop = Arc::clone(&self.workshop);
-        Box::new(move |Task::Update| workshop.update())
-    }
-
-    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        let update = Box::new(move || executor.execute_background(Task::Update));
+    fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        let updater = self.updater.thread();
+        let update = Box::new(move || updater.iter().for_each(std::thread::Thread::unpark));
         editor::create(Face::Effect(Arc::clone(&self.params)), Arc::clone(&self.workshop), update)
     }
 
@@ -114,7 +113,7 @@ impl Plugin for Effect {
             context.set_latency_samples(latency);
         }
         if played.wants_update || played.new_latency.is_some() {
-            context.execute_background(Task::Update);
+            self.updater.ring();
         }
         if !played.in_time {
             return ProcessStatus::Error("inference took longer than an offline render may wait");

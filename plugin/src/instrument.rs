@@ -10,20 +10,27 @@ use crate::chassis::Chassis;
 use crate::editor::{self, Face, Window};
 use crate::params::InstrumentParams;
 use crate::state;
-use crate::workshop::{Format, Task, Workshop};
+use crate::updater::Updater;
+use crate::workshop::{Format, Workshop};
 
 /// The instrument.
 pub struct Instrument {
     params: Arc<InstrumentParams>,
     workshop: Arc<Workshop>,
     chassis: Chassis,
+    updater: Updater,
 }
 
 impl Default for Instrument {
     fn default() -> Self {
         let params = Arc::new(InstrumentParams::default());
         let (workshop, hatch) = Workshop::new(Arc::clone(&params.knobs), Some(Arc::clone(&params)));
-        Self { params, chassis: Chassis::new(Arc::clone(&workshop), hatch), workshop }
+        Self {
+            params,
+            chassis: Chassis::new(Arc::clone(&workshop), hatch),
+            updater: Updater::new(Arc::clone(&workshop)),
+            workshop,
+        }
     }
 }
 
@@ -38,19 +45,15 @@ impl Plugin for Instrument {
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
     type Editor = EguiEditor<Window>;
     type SysExMessage = ();
-    type BackgroundTask = Task;
+    type BackgroundTask = ();
 
     fn params(&self) -> Arc<dyn Params> {
         Arc::clone(&self.params) as Arc<dyn Params>
     }
 
-    fn task_executor(&mut self) -> TaskExecutor<Self> {
-        let workshop = Arc::clone(&self.workshop);
-        Box::new(move |Task::Update| workshop.update())
-    }
-
-    fn editor(&mut self, executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        let update = Box::new(move || executor.execute_background(Task::Update));
+    fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        let updater = self.updater.thread();
+        let update = Box::new(move || updater.iter().for_each(std::thread::Thread::unpark));
         editor::create(
             Face::Instrument(Arc::clone(&self.params)),
             Arc::clone(&self.workshop),
@@ -104,7 +107,7 @@ impl Plugin for Instrument {
             context.set_latency_samples(latency);
         }
         if played.wants_update || played.new_latency.is_some() {
-            context.execute_background(Task::Update);
+            self.updater.ring();
         }
         if !played.in_time {
             return ProcessStatus::Error("inference took longer than an offline render may wait");

@@ -15,6 +15,7 @@ pub mod presets;
 #[cfg(feature = "standalone")]
 pub mod standalone;
 pub mod state;
+pub mod updater;
 pub mod voices;
 pub mod workshop;
 

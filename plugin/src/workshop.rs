@@ -1,8 +1,8 @@
 //! What all threads but the audio thread share: it builds players, hands them over and frees them.
 //!
 //! A player is built in `activate`, and again when something changed that only another player can
-//! follow. The audio thread notices that [`Knobs::changes`] moved and asks for [`Task::Update`]; the
-//! host's background thread runs [`Workshop::update`], and a new player goes to the audio thread
+//! follow. The audio thread notices that [`Knobs::changes`] moved and rings for the [`Updater`](crate::updater::Updater);
+//! its thread runs [`Workshop::update`], and a new player goes to the audio thread
 //! through a queue of one place. The old one comes back through another, and is freed here.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,13 +13,6 @@ use nice_plug::prelude::{BufferConfig, ProcessMode};
 
 use crate::params::{InstrumentParams, Knobs};
 use crate::voices::VoiceRef;
-
-/// What the host's background thread does for the audio thread.
-#[derive(Debug, Clone, Copy)]
-pub enum Task {
-    /// [`Workshop::update`].
-    Update,
-}
 
 /// Notes of the editor's keyboard that wait for the audio thread.
 const NOTES: usize = 64;
@@ -121,7 +114,7 @@ impl Workshop {
     }
 
     /// Brings what plays in line with what is chosen, and frees what played before. Where nothing
-    /// changed it does nothing. For the host's background thread.
+    /// changed it does nothing. For the updater's thread.
     pub fn update(&self) {
         let mut bench = self.bench();
         while bench.returned.pop().is_ok() {}

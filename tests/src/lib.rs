@@ -2,7 +2,9 @@
 //! says that it failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod allocations;
 pub mod arrays;
 pub mod gradients;
+pub mod host;
 pub mod program;
 pub mod voices;

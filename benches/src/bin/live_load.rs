@@ -1,0 +1,98 @@
+//! What the real-time engine costs and how long it takes: a player at a host's pace, in a plain table.
+//!
+//! `cargo run --release --bin live_load [-- SECONDS]` plays a sample at 48 kHz in blocks of 512, one channel,
+//! for 10 seconds a row, and prints the reported latency, the worker's load (seconds of computing per
+//! second of sound, on its one thread) and the chunks that came too late.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use live::{Compute, Controls, Player, Quality, Setup, Source, Telemetry, VoiceChoice};
+use vocoder::audio::{AudioReader, resample};
+use vocoder::engine::Isa;
+
+const RATE: u32 = 48_000;
+const BLOCK: usize = 512;
+
+fn main() -> vocoder::Result<()> {
+    let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10.0);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../samples/kokoro_af_heart.flac");
+    let mut reader = AudioReader::open(&path)?;
+    let mut samples = Vec::new();
+    while reader.next_block(&mut samples)? {}
+    let input = resample(&samples, reader.info().sample_rate, RATE)?;
+    println!("{}, {RATE} Hz, blocks of {BLOCK}, one channel, {seconds} s a row", Isa::detect()?);
+    println!("quality   steps  latency ms  mean load  highest load  late chunks");
+    for (quality, steps) in [
+        (Quality::Low, 6),
+        (Quality::Balanced, 1),
+        (Quality::Balanced, 6),
+        (Quality::Balanced, 12),
+        (Quality::Studio, 6),
+    ] {
+        let setup = Setup {
+            rate: RATE,
+            max_block: BLOCK,
+            channels: 1,
+            quality,
+            compute: Compute::Cpu,
+            precision: Default::default(),
+            voice: VoiceChoice::default(),
+            wait: false,
+            source: Source::Input,
+        };
+        let row = play(&setup, steps, &input, seconds)?;
+        println!(
+            "{:<9} {steps:>5}  {:>10.1}  {:>8.0} %  {:>10.0} %  {:>4} of {}",
+            quality.to_string(),
+            1000.0 * f64::from(row.latency) / f64::from(RATE),
+            100.0 * row.mean,
+            100.0 * row.highest,
+            row.late,
+            row.chunks,
+        );
+    }
+    Ok(())
+}
+
+struct Row {
+    latency: u32,
+    mean: f32,
+    highest: f32,
+    late: u64,
+    chunks: u64,
+}
+
+/// Plays at the pace of a sound card; what happens in the first second, while renderers are made, is left out.
+fn play(setup: &Setup, steps: usize, input: &[f32], seconds: f64) -> vocoder::Result<Row> {
+    let telemetry = Arc::new(Telemetry::default());
+    let (mut player, _) = Player::new(setup, telemetry.clone())?;
+    let controls = Controls { steps, ..Controls::default() };
+    let ones = [1.0; BLOCK];
+    let mut sound = input.iter().copied().cycle();
+    let (began, mut blocks) = (Instant::now(), 0u32);
+    let (mut loads, mut first) = (Vec::new(), None);
+    loop {
+        let due = f64::from(blocks) * BLOCK as f64 / f64::from(RATE);
+        if due > seconds + 1.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs_f64(due).saturating_sub(began.elapsed()));
+        let mut block: Vec<f32> = sound.by_ref().take(BLOCK).collect();
+        player.process(&mut [&mut block], &controls, &ones, &ones, &[]);
+        blocks += 1;
+        if due > 1.0 {
+            first.get_or_insert((telemetry.late(), telemetry.chunks()));
+            loads.push(telemetry.load());
+        }
+    }
+    let (late, chunks) = first.unwrap_or_default();
+    Ok(Row {
+        latency: player.latency(),
+        mean: loads.iter().sum::<f32>() / loads.len().max(1) as f32,
+        highest: loads.iter().fold(0.0, |most, load| most.max(*load)),
+        late: telemetry.late() - late,
+        chunks: telemetry.chunks() - chunks,
+    })
+}
