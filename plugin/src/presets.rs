@@ -156,6 +156,8 @@ pub fn current<'a>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
+
     use super::*;
     use crate::params::EffectParams;
 

@@ -131,6 +131,8 @@ fn name_voice_by_record(fields: &mut BTreeMap<String, String>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::params::EffectParams;
     use crate::voices::VoiceRef;

@@ -66,6 +66,8 @@ fn write<P: Plugin + Vst3Plugin>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -1,5 +1,7 @@
 //! Players are built when they must be, handed over, and come back.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use crate::chassis::Chassis;
 use crate::params::{EffectParams, Quality};
