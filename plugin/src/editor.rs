@@ -196,7 +196,7 @@ impl Window {
         let path = theme::card(
             painter,
             path.with_max_y(path.bottom() - gap),
-            "From noise to sound: signal to noise in dB, by step",
+            "Noise to sound: SNR in dB, by step",
         );
         level_path::paint(painter, path, &self.workshop.telemetry.levels());
         let meters = theme::card(painter, meters, "Worker");

@@ -54,13 +54,13 @@ impl Meters {
         let (late, chunks) = (telemetry.late(), telemetry.chunks());
         let colour = if late > 0 { WARN } else { TEXT };
         lines.pair("Late chunks", &format!("{} of {}", grouped(late), grouped(chunks)), colour);
-        if telemetry.dropped() > 0 {
-            lines.pair("Dropped", &grouped(telemetry.dropped()), BAD);
-        }
         lines.pair("RTF", &format!("{load:.2}"), TEXT);
         lines.pair("Steps taken", &telemetry.steps().to_string(), TEXT);
         lines.pair("Latency", &latency(telemetry), TEXT);
         lines.pair("Device", device, TEXT);
+        if telemetry.dropped() > 0 {
+            lines.pair("Dropped", &grouped(telemetry.dropped()), BAD);
+        }
     }
 
     fn follow(&mut self, peaks: [f32; 2]) {
