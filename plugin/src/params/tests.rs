@@ -78,11 +78,11 @@ fn what_the_audio_thread_cannot_follow_alone_is_counted() {
     let params = InstrumentParams::default();
     let changes = || params.knobs.changes.load(Relaxed);
     let before = changes();
-    unsafe { params.knobs.chain.quality.as_ptr().set_normalized_value(1.0) };
+    unsafe { params.knobs.chain.quality.as_ptr()._internal_set_normalized_value(1.0) };
     assert_eq!(changes(), before + 1);
     params.knobs.voice.put(VoiceRef::built_in("other"));
     params.clip.put(Clip::default());
     assert_eq!(changes(), before + 3);
-    unsafe { params.knobs.shape.pitch.as_ptr().set_normalized_value(1.0) };
+    unsafe { params.knobs.shape.pitch.as_ptr()._internal_set_normalized_value(1.0) };
     assert_eq!(changes(), before + 3);
 }
