@@ -57,7 +57,7 @@ pub struct Setup {
     pub precision: Precision,
     /// The voice.
     pub voice: VoiceChoice,
-    /// Whether the audio thread waits for the worker: an offline render.
+    /// Whether the audio thread waits for the worker: an offline render. See [`Player::set_wait`].
     pub wait: bool,
     /// What is played.
     pub source: Source,
@@ -207,6 +207,11 @@ impl Player {
         notes: &[(u32, NoteEvent)],
     ) -> bool {
         self.half.process(channels, controls, (mix, gain), notes, self.wait)
+    }
+
+    /// Whether the audio thread waits for the worker from now on. Allowed on the audio thread.
+    pub fn set_wait(&mut self, wait: bool) {
+        self.wait = wait;
     }
 
     /// Forgets what was heard. Allowed on the audio thread.

@@ -1,8 +1,10 @@
 //! The audio thread's part of both plugins: hands blocks to a [`live::Player`], and swaps players.
 
 use std::sync::Arc;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
-use live::{Controls, NoteEvent, Player};
+use live::{Controls, NoteEvent, Player, Wait};
 use nice_plug::prelude::{Smoother, SmoothingStyle};
 
 use crate::params::Knobs;
@@ -10,6 +12,9 @@ use crate::workshop::{self, Format, Handed, Hatch, Workshop};
 
 /// How long it takes to fade to the input and back.
 const BYPASS_MS: f32 = 10.0;
+
+/// How long an offline render waits for another player.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// More events than nice-plug keeps for a block (`INPUT_EVENT_CAPACITY`), and the editor's.
 const NOTES: usize = 2048;
@@ -19,6 +24,8 @@ pub struct Chassis {
     workshop: Arc<Workshop>,
     hatch: Hatch,
     player: Option<Handed>,
+    /// Runs [`Workshop::update`] when it is unparked.
+    updater: Option<Thread>,
     format: Option<Format>,
     /// What [`Knobs::changes`] was when an update was last asked for.
     seen: u32,
@@ -53,6 +60,7 @@ impl Chassis {
             workshop,
             hatch,
             player: None,
+            updater: None,
             format: None,
             seen: 0,
             engaged: Smoother::new(SmoothingStyle::Linear(BYPASS_MS)),
@@ -63,6 +71,11 @@ impl Chassis {
             notes: Vec::with_capacity(NOTES),
             part: Vec::with_capacity(NOTES),
         }
+    }
+
+    /// Unparks `updater` when something changed that [`Workshop::update`] is to see to.
+    pub fn rings(&mut self, updater: Option<Thread>) {
+        self.updater = updater;
     }
 
     /// Gets ready for `format`, and returns the latency. Not on the audio thread.
@@ -114,10 +127,22 @@ impl Chassis {
 
     /// Plays a block of one or two channels in place. Never allocates, locks or frees.
     pub fn play(&mut self, channels: &mut [&mut [f32]], controls: &Controls) -> Played {
-        let new_latency = self.swap();
+        let mut new_latency = self.swap();
         let changes = workshop::changes(self.knobs());
         let wants_update = changes != self.seen;
         self.seen = changes;
+        if let Some(updater) = &self.updater
+            && (wants_update || new_latency.is_some())
+        {
+            updater.unpark();
+            if wants_update && self.waits() {
+                new_latency = self.wait_for_update(changes).or(new_latency);
+            }
+        }
+        let waits = self.waits();
+        if let Some(player) = &mut self.player {
+            player.set_wait(waits);
+        }
         self.settle();
         let length = channels.first().map_or(0, |channel| channel.len());
         let longest = self.mix.len().max(1);
@@ -137,6 +162,21 @@ impl Chassis {
         }
         self.notes.clear();
         Played { in_time, new_latency, wants_update }
+    }
+
+    /// Whether this thread may wait for inference.
+    fn waits(&self) -> bool {
+        self.format.is_some_and(|format| format.offline)
+            || Wait::from(self.knobs().chain.wait.value()) == Wait::Always
+    }
+
+    /// An offline render has the sound that is asked for from the block on in which it is asked.
+    fn wait_for_update(&mut self, changes: u32) -> Option<u32> {
+        let began = Instant::now();
+        while self.workshop.handled() != changes && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        self.swap()
     }
 
     fn knobs(&self) -> &Knobs {

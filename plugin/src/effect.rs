@@ -27,10 +27,13 @@ impl Default for Effect {
     fn default() -> Self {
         let params = Arc::new(EffectParams::default());
         let (workshop, hatch) = Workshop::new(Arc::clone(&params.knobs), None);
+        let updater = Updater::new(Arc::clone(&workshop));
+        let mut chassis = Chassis::new(Arc::clone(&workshop), hatch);
+        chassis.rings(updater.thread());
         Self {
             params,
-            chassis: Chassis::new(Arc::clone(&workshop), hatch),
-            updater: Updater::new(Arc::clone(&workshop)),
+            chassis,
+            updater,
             workshop,
             #[cfg(feature = "standalone")]
             audition: Default::default(),
@@ -111,9 +114,6 @@ impl Plugin for Effect {
         let played = self.chassis.play(buffer.as_slice(), &self.params.controls());
         if let Some(latency) = played.new_latency {
             context.set_latency_samples(latency);
-        }
-        if played.wants_update || played.new_latency.is_some() {
-            self.updater.ring();
         }
         if !played.in_time {
             return ProcessStatus::Error("inference took longer than an offline render may wait");

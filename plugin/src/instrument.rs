@@ -25,12 +25,10 @@ impl Default for Instrument {
     fn default() -> Self {
         let params = Arc::new(InstrumentParams::default());
         let (workshop, hatch) = Workshop::new(Arc::clone(&params.knobs), Some(Arc::clone(&params)));
-        Self {
-            params,
-            chassis: Chassis::new(Arc::clone(&workshop), hatch),
-            updater: Updater::new(Arc::clone(&workshop)),
-            workshop,
-        }
+        let updater = Updater::new(Arc::clone(&workshop));
+        let mut chassis = Chassis::new(Arc::clone(&workshop), hatch);
+        chassis.rings(updater.thread());
+        Self { params, chassis, updater, workshop }
     }
 }
 
@@ -105,9 +103,6 @@ impl Plugin for Instrument {
         let played = self.chassis.play(buffer.as_slice(), &self.params.controls());
         if let Some(latency) = played.new_latency {
             context.set_latency_samples(latency);
-        }
-        if played.wants_update || played.new_latency.is_some() {
-            self.updater.ring();
         }
         if !played.in_time {
             return ProcessStatus::Error("inference took longer than an offline render may wait");

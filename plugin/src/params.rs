@@ -365,9 +365,7 @@ impl Chain {
             quality: EnumParam::new("Quality", Quality::Balanced)
                 .with_callback(counted(changes))
                 .non_automatable(),
-            wait: EnumParam::new("Wait for inference", Waiting::Auto)
-                .with_callback(counted(changes))
-                .non_automatable(),
+            wait: EnumParam::new("Wait for inference", Waiting::Auto).non_automatable(),
             device: EnumParam::new("Device", Device::Cpu)
                 .with_callback(counted(changes))
                 .non_automatable(),

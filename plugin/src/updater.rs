@@ -39,8 +39,7 @@ impl Updater {
         self.thread.as_ref().map(|handle| handle.thread().clone())
     }
 
-    /// Asks for an update. Neither allocates nor waits.
-    pub fn ring(&self) {
+    fn ring(&self) {
         if let Some(handle) = &self.thread {
             handle.thread().unpark();
         }

@@ -5,10 +5,10 @@
 //! its thread runs [`Workshop::update`], and a new player goes to the audio thread
 //! through a queue of one place. The old one comes back through another, and is freed here.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use live::{NoteEvent, Player, Remote, Setup, Source, Telemetry, Wait, load_voice};
+use live::{NoteEvent, Player, Remote, Setup, Source, Telemetry, load_voice};
 use nice_plug::prelude::{BufferConfig, ProcessMode};
 
 use crate::params::{InstrumentParams, Knobs};
@@ -69,6 +69,7 @@ pub struct Workshop {
     remote: Mutex<Option<Remote>>,
     notes: Mutex<rtrb::Producer<NoteEvent>>,
     notice: Mutex<String>,
+    handled: AtomicU32,
 }
 
 struct Bench {
@@ -94,6 +95,7 @@ impl Workshop {
             remote: Mutex::default(),
             notes: Mutex::new(keyboard),
             notice: Mutex::default(),
+            handled: AtomicU32::default(),
         };
         (Arc::new(workshop), Hatch { incoming, outgoing: to_free, notes })
     }
@@ -116,6 +118,17 @@ impl Workshop {
     /// Brings what plays in line with what is chosen, and frees what played before. Where nothing
     /// changed it does nothing. For the updater's thread.
     pub fn update(&self) {
+        let changes = changes(&self.knobs);
+        self.replace();
+        self.handled.store(changes, Relaxed);
+    }
+
+    /// Up to which of [`changes`] [`Workshop::update`] has come.
+    pub fn handled(&self) -> u32 {
+        self.handled.load(Relaxed)
+    }
+
+    fn replace(&self) {
         let mut bench = self.bench();
         while bench.returned.pop().is_ok() {}
         let Some(format) = bench.format else { return };
@@ -173,7 +186,8 @@ impl Workshop {
             compute: chain.device.value().into(),
             precision: Default::default(),
             voice: self.knobs.voice.get().resolve(),
-            wait: format.offline || Wait::from(chain.wait.value()) == Wait::Always,
+            // Told in each block.
+            wait: false,
             source: match &self.instrument {
                 Some(params) => Source::Clip(params.clip.get().file),
                 None => Source::Input,

@@ -94,7 +94,11 @@ fn half_an_hour_of_random_automation() {
     // Nobody read the mels: their queue is full, and that is all.
     assert!(remote.unwrap().take_mels().len() <= 512);
     if let (Some(Some(early)), Some(late)) = (early, resident()) {
-        eprintln!("{:.1} MB after 5 minutes, {:.1} MB after 30", early as f64 / 1e6, late as f64 / 1e6);
+        eprintln!(
+            "{:.1} MB after 5 minutes, {:.1} MB after 30",
+            early as f64 / 1e6,
+            late as f64 / 1e6
+        );
         assert!(late < early + 16_000_000, "memory grew from {early} to {late}");
     }
 }

@@ -172,6 +172,23 @@ fn always_waiting_gives_a_host_that_hides_its_offline_render_the_same_sound() {
 }
 
 #[test]
+fn an_offline_render_has_another_quality_from_the_block_on_in_which_it_is_asked_for() {
+    let input = &speech(48_000)[..24_000];
+    let quality = |text: &str| Happening::Set("Quality", text.to_string());
+    let render = || {
+        let happenings = vec![(0, quality("Low latency"))];
+        run(&Run { happenings, ..Run::new(EFFECT).with("Steps", 2) }, input, input)
+    };
+    // The latency that was reported at the start is balanced's; low's is shorter.
+    let (first, second) = (render(), render());
+    assert_eq!(first.left, second.left);
+    let low = run(&Run::new(EFFECT).with("Steps", 2).with("Quality", "Low latency"), input, input);
+    assert!(low.latency < first.latency);
+    let length = input.len();
+    assert_eq!(first.left[low.latency..length], low.left[low.latency..length]);
+}
+
+#[test]
 fn the_instrument_plays_notes_of_a_clip() {
     let silence = vec![0.0; 48_000];
     let keys = vec![(4_800, Happening::Key(57, true)), (28_800, Happening::Key(57, false))];
