@@ -166,6 +166,7 @@ impl Case<'_> {
         let settings = Settings {
             schedule: self.voice.schedule(self.steps)?,
             sampler: SamplerKind::Ancestral,
+            guidance: 1.0,
             clip: Clip::Signal(1.0),
             start: self.voice.start,
             seed: 0,

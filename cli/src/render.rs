@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use vocoder::audio::{WavFormat, WavWriter};
 use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
+use vocoder::guidance::SATURATES;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
@@ -71,6 +72,10 @@ pub struct How {
     /// Selects the noise; the same seed gives the same output
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// How far predictions lean on the mel (classifier-free guidance), for voices trained with mel
+    /// dropout: 1 is off, more leans further; the network then runs twice a step
+    #[arg(long, value_name = "W", default_value_t = 1.0)]
+    pub guidance: f32,
     /// Limit to which predictions of the signal are clipped on the way, or none
     #[arg(long, value_name = "LIMIT|none", default_value = "1", value_parser = parse_clip)]
     pub clip: Clip,
@@ -175,6 +180,7 @@ fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> 
     Ok(Settings {
         schedule: schedule(how, start, voice)?,
         sampler,
+        guidance: how.guidance,
         clip: how.clip,
         start,
         seed: how.seed,
@@ -222,12 +228,19 @@ impl Machine {
                 schedule.levels()[0]
             ));
         }
+        if settings.guidance > SATURATES {
+            warnings.push(format!(
+                "warning: guidance of {} over-saturates: above {SATURATES}, predictions may leave the \
+                 range that the network was trained on (Saharia et al. 2022, section 2.3)",
+                settings.guidance
+            ));
+        }
         let steps = schedule.steps();
         let evaluations = sampler.evaluations(steps);
         let mut figures = json!({
             "voice": how.voice, "steps": steps, "evaluations": evaluations,
             "sampler": sampler.to_string(), "start": start.to_string(),
-            "polish": settings.polish, "seed": how.seed,
+            "guidance": settings.guidance, "polish": settings.polish, "seed": how.seed,
             "device": chosen.to_string(),
         });
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);

@@ -125,6 +125,7 @@ impl Previewer {
         let settings = Settings {
             schedule: voice.schedule(steps)?,
             sampler: SamplerKind::default(),
+            guidance: 1.0,
             clip: Clipping::Signal(1.0),
             start: voice.start,
             seed: self.seed,

@@ -121,6 +121,7 @@ impl<'a> Learner<'a> {
             let settings = Settings {
                 schedule: schedule.clone(),
                 sampler: self.sampler,
+                guidance: 1.0,
                 clip: Clipping::Signal(1.0),
                 start: self.start,
                 seed: 0,

@@ -73,6 +73,20 @@ pub struct Provenance {
     pub training: String,
 }
 
+impl Provenance {
+    /// The share of crops that the last training saw without their mel, as its config says: above 0, the
+    /// voice can be [guided](crate::guidance).
+    pub fn mel_dropout(&self) -> f64 {
+        // A key of the config's top level, so before its first table.
+        let top = self.training.lines().take_while(|line| !line.trim_start().starts_with('['));
+        let value = top
+            .filter_map(|line| line.split_once('='))
+            .find(|(key, _)| key.trim() == "mel_dropout")
+            .and_then(|(_, value)| value.split('#').next()?.trim().parse().ok());
+        value.unwrap_or(0.0)
+    }
+}
+
 /// Precision of the weights in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
