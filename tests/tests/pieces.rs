@@ -31,6 +31,7 @@ fn voice(prior: PriorConfig, padding: Padding) -> Voice {
         mel,
         start: Default::default(),
         polish: 0,
+        sampler: Default::default(),
         schedules: Default::default(),
         provenance: Default::default(),
         weights,

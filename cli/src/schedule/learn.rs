@@ -56,9 +56,9 @@ pub struct LearnArgs {
     /// voice itself]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The sampler that will use them
-    #[arg(long, default_value = "ancestral")]
-    sampler: SamplerKind,
+    /// The sampler that will use them [default: the voice's own, ancestral for most]
+    #[arg(long)]
+    sampler: Option<SamplerKind>,
     /// Clips of two seconds that each candidate renders
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clips: u64,
@@ -109,7 +109,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
     let clips = judged(corpus, args.clips as usize);
     let source = voice.clone();
-    let how = (args.sampler, start, args.hold_first);
+    let how = (args.sampler.unwrap_or(voice.sampler), start, args.hold_first);
     let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
     let alone = learner.griffin_lim()?;
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
