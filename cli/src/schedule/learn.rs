@@ -38,11 +38,12 @@ pub struct LearnArgs {
     /// Numbers of steps to learn levels for; each starts from the nearest that is known
     #[arg(long, value_name = "N", num_args = 1.., default_values_t = [6], value_parser = clap::value_parser!(u64).range(1..=50))]
     steps: Vec<u64>,
-    /// Where the chain starts: noise, griffin-lim or griffin-lim:LEVEL[:ROUNDS], from whose level on
-    /// the first level is learned too. Levels for another start are dropped [default: the voice's own]
+    /// Where the chain starts: noise, griffin-lim or griffin-lim:LEVEL[:ROUNDS]. The first level is
+    /// learned, too. Levels for another start are dropped [default: the voice's own]
     #[arg(long, value_name = "START")]
     start: Option<start::Choice>,
-    /// With a start from Griffin-Lim: keeps the first level where --start has it
+    /// Keeps the first level: from noise, where unit noise is what the network expects; from
+    /// Griffin-Lim, where --start has it
     #[arg(long)]
     hold_first: bool,
     /// Rounds of Griffin-Lim after the chain, which the voice then has and the candidates are judged
