@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test build sound lint deny plugin install-plugin screenshot
+.PHONY: demo test build sound lint deny plugin install-plugin screenshot test-hosts
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -47,3 +47,7 @@ install-plugin: plugin
 screenshot: plugin
 	@scripts/setup-plugin --screenshot
 	scripts/screenshot docs/plugin.png
+
+## The plugin in pedalboard, DawDreamer and Ardour; installs them where it can.
+test-hosts: plugin
+	scripts/test-hosts

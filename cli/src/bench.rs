@@ -131,8 +131,16 @@ fn find(name: &str) -> Result<Voice> {
     let mel = MelConfig::default();
     let Ok(model) = ModelConfig::preset(name, mel.n_mels) else { return voices::load(name) };
     let weights = initial_weights(&model, 1)?;
-    let (start, provenance) = (Start::Noise, Provenance::default());
-    Ok(Voice { model, mel, start, polish: 0, schedules: Default::default(), provenance, weights })
+    Ok(Voice {
+        model,
+        mel,
+        start: Start::Noise,
+        polish: 0,
+        sampler: SamplerKind::default(),
+        schedules: Default::default(),
+        provenance: Provenance::default(),
+        weights,
+    })
 }
 
 /// One row of the table.
@@ -166,6 +174,7 @@ impl Case<'_> {
         let settings = Settings {
             schedule: self.voice.schedule(self.steps)?,
             sampler: SamplerKind::Ancestral,
+            guidance: 1.0,
             clip: Clip::Signal(1.0),
             start: self.voice.start,
             seed: 0,

@@ -59,7 +59,7 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
     let format = args.how.format.or(Some(WavFormat::F32));
     let how = How { format, ..args.how.clone() };
     let baseline =
-        How { sampler: Rule::GriffinLim(GriffinLim::default().iterations), ..how.clone() };
+        How { sampler: Some(Rule::GriffinLim(GriffinLim::default().iterations)), ..how.clone() };
     let mut ways = [
         Way::new("vocoder", format!("{}, {}", how.voice, how.told()), &how)?,
         Way::new(

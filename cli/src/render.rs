@@ -1,5 +1,7 @@
 //! `vocoder render`: mels or audio to wav.
 
+mod levels;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use serde_json::{Map, Value, json};
 use vocoder::audio::{WavFormat, WavWriter};
 use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
+use vocoder::guidance::SATURATES;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
-use vocoder::schedule::{FIRST_LEVEL, Schedule};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 
@@ -59,13 +61,15 @@ pub struct How {
     /// A voice's name (see `vocoder voice list`) or file
     #[arg(long, value_name = "NAME|FILE", default_value = voices::DEFAULT)]
     pub voice: String,
-    /// Runs of the network: more is better and slower [default: 6]
+    /// Runs of the network: more is better and slower [default: 6, or as many as a distilled voice is
+    /// made for]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
-    /// the network twice a step but the last; or griffin-lim[:ROUNDS], which needs no voice
-    #[arg(long, value_name = "NAME", default_value = "ancestral")]
-    pub sampler: Rule,
+    /// the network twice a step but the last; consistency, for voices distilled so; or
+    /// griffin-lim[:ROUNDS], which needs no voice [default: the voice's own, ancestral for most]
+    #[arg(long, value_name = "NAME")]
+    pub sampler: Option<Rule>,
     /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
     /// griffin-lim:LEVEL, noised to this level first, or griffin-lim:LEVEL:ROUNDS [default: the
     /// voice's own]
@@ -78,6 +82,10 @@ pub struct How {
     /// Selects the noise; the same seed gives the same output
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// How far predictions lean on the mel (classifier-free guidance), for voices trained with mel
+    /// dropout: 1 is off, more leans further; the network then runs twice a step
+    #[arg(long, value_name = "W", default_value_t = 1.0)]
+    pub guidance: f32,
     /// Limit to which predictions of the signal are clipped on the way, or none
     #[arg(long, value_name = "LIMIT|none", default_value = "1", value_parser = parse_clip)]
     pub clip: Clip,
@@ -167,10 +175,14 @@ fn taken() -> Vec<&'static str> {
 
 /// Writes the page that `--explain` asks for.
 fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
-    let Rule::Network(sampler) = args.how.sampler else {
-        return Err(usage("--explain: expected a sampler that has a network, got griffin-lim"));
-    };
     let voice = voices::load(&args.how.voice)?;
+    let sampler = match args.how.sampler {
+        None => voice.sampler,
+        Some(Rule::Network(sampler)) => sampler,
+        Some(Rule::GriffinLim(_)) => {
+            return Err(usage("--explain: expected a sampler that has a network, got griffin-lim"));
+        }
+    };
     let (device, _) = args.how.device.open()?;
     let settings = settings(&args.how, sampler, &voice)?;
     let jobs = plan(&args.files.inputs, &args.files.out, &taken(), &["wav"])?;
@@ -183,8 +195,9 @@ fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> 
     let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
     let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     Ok(Settings {
-        schedule: schedule(how, start, voice)?,
+        schedule: levels::schedule(how, start, voice)?,
         sampler,
+        guidance: how.guidance,
         clip: how.clip,
         start,
         seed: how.seed,
@@ -215,11 +228,14 @@ impl Machine {
     /// # Errors
     /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
     pub fn new(how: &How) -> Result<Self> {
-        let sampler = match how.sampler {
-            Rule::Network(sampler) => sampler,
-            Rule::GriffinLim(rounds) => return Self::griffin_lim(how, rounds),
-        };
+        if let Some(Rule::GriffinLim(rounds)) = how.sampler {
+            return Self::griffin_lim(how, rounds);
+        }
         let voice = voices::load(&how.voice)?;
+        let sampler = match how.sampler {
+            Some(Rule::Network(sampler)) => sampler,
+            _ => voice.sampler,
+        };
         let settings = settings(how, sampler, &voice)?;
         let (start, schedule) = (settings.start, &settings.schedule);
         let (device, chosen) = how.device.open()?;
@@ -232,12 +248,19 @@ impl Machine {
                 schedule.levels()[0]
             ));
         }
+        if settings.guidance > SATURATES {
+            warnings.push(format!(
+                "warning: guidance of {} over-saturates: above {SATURATES}, predictions may leave the \
+                 range that the network was trained on (Saharia et al. 2022, section 2.3)",
+                settings.guidance
+            ));
+        }
         let steps = schedule.steps();
         let evaluations = sampler.evaluations(steps);
         let mut figures = json!({
             "voice": how.voice, "steps": steps, "evaluations": evaluations,
             "sampler": sampler.to_string(), "start": start.to_string(),
-            "polish": settings.polish, "seed": how.seed,
+            "guidance": settings.guidance, "polish": settings.polish, "seed": how.seed,
             "device": chosen.to_string(),
         });
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
@@ -356,38 +379,6 @@ fn watch(
         ticker.at(part, format!("{input}  {steps} steps, RTF {rtf:.2}"));
         !interrupt::requested()
     });
-}
-
-/// The noise levels that `how` asks for.
-fn schedule(how: &How, start: Start, voice: &Voice) -> Result<Schedule> {
-    let steps = how.steps.unwrap_or(DEFAULT_STEPS);
-    let Some(name) = &how.schedule else {
-        return Ok(match start {
-            _ if start == voice.start => voice.schedule(steps)?,
-            Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL)?,
-            Start::GriffinLim { level, .. } => Schedule::plain(steps, level)?,
-        });
-    };
-    if vocoder::schedule::NAMES.contains(&name.as_str()) {
-        let schedule = Schedule::named(name, steps)?;
-        return Ok(match start {
-            Start::Noise | Start::Given => schedule,
-            Start::GriffinLim { level, .. } => schedule.tie_to_prior(level)?,
-        });
-    }
-    let path = PathBuf::from(name);
-    if !path.is_file() {
-        let names = vocoder::schedule::NAMES.join(", ");
-        return Err(usage(format!("--schedule {name}: expected a file or one of {names}")));
-    }
-    let schedule = Schedule::read(&path)?;
-    match how.steps {
-        Some(steps) if steps != schedule.steps() => Err(usage(format!(
-            "--steps {steps}: the schedule in {name} has {} steps",
-            schedule.steps()
-        ))),
-        _ => Ok(schedule),
-    }
 }
 
 fn parse_clip(text: &str) -> Result<Clip, String> {

@@ -1,6 +1,6 @@
 //! `vocoder train`: trains a voice on a folder of speech.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -8,11 +8,12 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use training::log::Rendering;
-use training::{About, Event, Run, TrainConfig, corpus};
+use training::{About, Event, Run, TrainConfig, corpus, distill};
+use vocoder::voice::Voice;
 
 use crate::device::{self, Choice};
 use crate::failure::usage;
-use crate::interrupt;
+use crate::{interrupt, voices};
 
 /// Train a voice on a folder of speech
 ///
@@ -40,6 +41,11 @@ pub struct TrainArgs {
     /// Start from the weights of a voice, with fresh moments
     #[arg(long, value_name = "VOICE")]
     init: Option<PathBuf>,
+    /// Distil a voice to fewer steps: start from its weights and learn where its steps lead, as the
+    /// config's `distill` says (preset distill-progressive, or distill-consistency). Mel and network are
+    /// the voice's. The run keeps a copy of it
+    #[arg(long, value_name = "VOICE")]
+    distill: Option<String>,
     /// Optimiser steps in all
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
@@ -74,7 +80,9 @@ pub struct TrainArgs {
 /// # Errors
 /// A config, data or files that don't serve; a run that fails.
 pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
+    let teacher = args.distill.as_deref().map(voices::find).transpose()?;
     let mut config = config(args)?;
+    take_after(&mut config, teacher.as_deref(), args)?;
     config.steps = args.steps.unwrap_or(config.steps);
     config.batch = args.batch.unwrap_or(config.batch);
     config.seed = args.seed.unwrap_or(config.seed);
@@ -97,6 +105,7 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
         cache: args.cache.clone(),
         out: out.clone(),
         init: args.init.clone(),
+        distill: teacher,
         resume: args.resume,
         about: About {
             description: args.description.clone(),
@@ -125,8 +134,33 @@ fn config(args: &TrainArgs) -> Result<TrainConfig> {
             format!("--config expects a file or one of {}", TrainConfig::PRESETS.join(", "))
         }),
         (None, Some(own)) if args.resume && own.exists() => Ok(TrainConfig::read(&own)?),
+        (None, _) if args.distill.is_some() => Ok(TrainConfig::preset("distill-progressive")?),
         (None, _) => Ok(TrainConfig::preset("speech-quarter")?),
     }
+}
+
+/// Gives a student's `config` the mel and the network of its teacher: the one that is named, or the one
+/// that the run has.
+fn take_after(config: &mut TrainConfig, teacher: Option<&Path>, args: &TrainArgs) -> Result<()> {
+    if config.distill.is_none() {
+        return match &args.distill {
+            Some(_) => Err(usage(
+                "--distill: expected a config with [distill.progressive] or [distill.consistency]",
+            )),
+            None => Ok(()),
+        };
+    }
+    let kept = args.out.as_ref().map(|out| distill::teacher_file(out)).filter(|path| path.exists());
+    let voice = match (teacher, kept) {
+        (Some(path), _) => Voice::load(path)?,
+        (None, Some(path)) => Voice::load(&path)?,
+        (None, None) if args.print_config => return Ok(()),
+        (None, None) => {
+            return Err(usage("the config distils a voice: expected --distill VOICE, got none"));
+        }
+    };
+    (config.mel, config.model) = (voice.mel, voice.model);
+    Ok(())
 }
 
 /// A bar on a terminal, lines otherwise.

@@ -138,6 +138,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
             "own_schedules_for_steps": own,
             "start": voice.start.to_string(),
             "polish": voice.polish,
+            "sampler": voice.sampler,
             "stream_latency_ms": lag.ms(&voice.mel),
             "provenance": voice.provenance,
             "model": voice.model,
@@ -159,6 +160,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
         ("trained", format!("{steps} steps on {:.1} h of audio", audio_seconds / 3600.0)),
         ("size", format!("{parameters} parameters, {cost} GMAC a step and second of audio")),
         ("schedules", format!("its own for steps: {own}")),
+        ("sampler", voice.sampler.to_string()),
         ("start", format!("{}, then {} rounds of polish", voice.start, voice.polish)),
         (
             "latency",

@@ -86,6 +86,7 @@ impl Kitchen {
             chunk_frames: 1,
             polish: self.polish,
             precision: self.precision,
+            guidance: Default::default(),
             schedule,
         };
         let renderers = (0..self.lanes)

@@ -22,6 +22,7 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
         mel,
         start: Default::default(),
         polish: 0,
+        sampler: Default::default(),
         schedules: Default::default(),
         provenance: Default::default(),
         weights,
@@ -62,8 +63,8 @@ pub fn steady_voice(preset: &str, padding: Padding, prior: PriorConfig) -> Voice
         .unwrap());
     let last = (&weights["last.weight"] * (1.0 / f64::from(size))).unwrap();
     weights.insert("last.weight".into(), last);
-    let (schedules, provenance) = Default::default();
-    Voice { model, mel, start: Start::Noise, polish: 0, schedules, provenance, weights }
+    let (sampler, schedules, provenance) = Default::default();
+    Voice { model, mel, start: Start::Noise, polish: 0, sampler, schedules, provenance, weights }
 }
 
 /// `length` values of unit noise.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
+use vocoder::schedule::FIRST_LEVEL;
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 use vocoder_tests::arguments;
@@ -53,6 +54,15 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
     assert_eq!(voice_now.schedules.len(), 1);
     assert!((voice_now.schedules[&1][0] - 0.7).abs() < 1e-9, "{:?}", voice_now.schedules);
 
+    // From noise, the first level is learned as well, or held where unit noise is what is expected.
+    let held = learn(&["1"], &["--start", "noise", "--hold-first"]);
+    assert_eq!(held.status, 0, "{}", held.stderr);
+    assert!((Voice::load(&out).unwrap().schedules[&1][0] - FIRST_LEVEL).abs() < 1e-9);
+    let free = learn(&["1"], &["--start", "noise", "--force"]);
+    let rows = json(&free.stdout);
+    assert!(distance(&rows[2]) < distance(&rows[1]), "{rows}");
+    assert!(Voice::load(&out).unwrap().schedules[&1][0] > 2.0 * FIRST_LEVEL);
+
     let shown =
         json(&output(arguments!["schedule", "show", "--voice", &out, "--steps", "1", "--json"]));
     assert_eq!(shown["learned"], true);
@@ -89,9 +99,15 @@ fn schedules_are_shown_and_compared_with_everybody_elses() {
     ]));
     let rows = rows.as_array().unwrap();
     let names: Vec<&str> = rows.iter().map(|row| row["by"].as_str().unwrap()).collect();
-    for name in
-        ["linear", "cosine", "fibonacci", "FastDiff 4", "FastDiff 4, tied", "grid search of 2"]
-    {
+    for name in [
+        "linear",
+        "cosine",
+        "fibonacci",
+        "FastDiff 4",
+        "FastDiff 4, tied",
+        "grid search of 2",
+        "BDDM-style",
+    ] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
     let mismatch = |name: &str| {

@@ -20,6 +20,7 @@ fn settings(sampler: &str, precision: Precision, chunk_frames: usize) -> Setting
     Settings {
         schedule: Schedule::log_snr(3, 0.4, 0.999).unwrap(),
         sampler: sampler.parse().unwrap(),
+        guidance: 1.0,
         clip: Clip::Signal(1.0),
         start: Start::Noise,
         seed: 7,

@@ -18,6 +18,7 @@ fn mel_differences(folder: &Path, steps: u64) -> [f64; 2] {
         cache: None,
         out: folder.join(format!("run-{steps}")),
         init: None,
+        distill: None,
         resume: false,
         about: About::default(),
     };

@@ -31,6 +31,7 @@ fn voice(prior: PriorConfig, padding: Padding) -> Voice {
         mel,
         start: Default::default(),
         polish: 0,
+        sampler: Default::default(),
         schedules: Default::default(),
         provenance: Default::default(),
         weights,
@@ -41,6 +42,7 @@ fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
     Settings {
         schedule: Schedule::log_snr(steps, 0.08, 0.999).unwrap(),
         sampler: sampler.parse::<SamplerKind>().unwrap(),
+        guidance: 1.0,
         clip: Clip::Signal(1.0),
         start: Start::Noise,
         seed: 7,

@@ -18,6 +18,7 @@ fn settings(start: Start) -> Settings {
     Settings {
         schedule: Schedule::log_snr(STEPS, 0.4, 0.999).unwrap(),
         sampler: "ancestral".parse().unwrap(),
+        guidance: 1.0,
         clip: Clip::Signal(1.0),
         start,
         seed: 7,

@@ -33,6 +33,7 @@ fn every_sampler_renders_what_it_traces() {
             let settings = Settings {
                 schedule: Schedule::explicit([0.3, 0.6, 0.9]).unwrap(),
                 sampler,
+                guidance: 1.0,
                 clip: Clip::Signal(1.0),
                 start,
                 seed: 3,

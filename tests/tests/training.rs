@@ -29,6 +29,7 @@ fn run(out: &Path, steps: u64) -> Run {
         cache: None,
         out: out.to_path_buf(),
         init: None,
+        distill: None,
         resume: true,
         about: About { description: "a test".into(), ..About::default() },
     }

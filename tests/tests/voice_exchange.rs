@@ -126,6 +126,7 @@ fn onnx_runtime_computes_the_same_noise() {
         mel: MelConfig::default(),
         start: Default::default(),
         polish: 0,
+        sampler: Default::default(),
         schedules: Default::default(),
         provenance: Default::default(),
     };

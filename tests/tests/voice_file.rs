@@ -22,7 +22,8 @@ fn voice() -> Voice {
         training: "seed = 1\n".into(),
     };
     let schedules = [(1, vec![0.05]), (3, vec![0.05, 0.5, 0.99])].into();
-    Voice { model, mel, start: Default::default(), polish: 1, schedules, provenance, weights }
+    let (start, sampler) = Default::default();
+    Voice { model, mel, start, polish: 1, sampler, schedules, provenance, weights }
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -42,6 +43,24 @@ fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     bytes
+}
+
+#[test]
+fn a_distilled_voice_says_how_it_wants_to_be_rendered() {
+    let mut voice = voice();
+    // An older program reads an ordinary voice, and refuses one that it would render wrongly.
+    let version = |voice: &Voice| {
+        let bytes = voice.to_bytes(Precision::Half).unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        ["2", "3"].map(|v| text.contains(&format!("\"version\":\"{v}\"")))
+    };
+    assert_eq!((version(&voice), voice.default_steps(6)), ([true, false], 6));
+    let ordinary = voice.content_hash().unwrap();
+    voice.sampler = "consistency".parse().unwrap();
+    assert_eq!((version(&voice), voice.default_steps(6)), ([false, true], 3));
+    let again = Voice::from_bytes(&voice.to_bytes(Precision::Half).unwrap()).unwrap();
+    assert_eq!(again.sampler, voice.sampler);
+    assert_ne!(voice.content_hash().unwrap(), ordinary);
 }
 
 #[test]

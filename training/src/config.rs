@@ -42,6 +42,10 @@ pub struct TrainConfig {
     /// (Yamamoto et al. 2020, eq. 6), added to the loss (paper: 0, without it).
     #[serde(default)]
     pub stft: f64,
+    /// What is learned from a teacher, if there is one, in the place of the true noise. The levels are
+    /// then those that the student will visit, and `levels` is of no account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distillation>,
     /// The optimiser.
     pub optimiser: OptimiserConfig,
     /// When to save and to validate.
@@ -89,6 +93,22 @@ pub enum LevelDraw {
     },
 }
 
+/// What a student learns from its teacher: see [`distill`](crate::distill).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Distillation {
+    /// One step for each two of the teacher (Salimans & Ho 2022).
+    Progressive {
+        /// The student's steps: half of the teacher's.
+        steps: usize,
+    },
+    /// The clean signal from any level (Song et al. 2023).
+    Consistency {
+        /// Levels of the discretised schedule (there: 18 to 40).
+        levels: usize,
+    },
+}
+
 /// How much a crop's noise loss counts by its noise level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -102,6 +122,11 @@ pub enum Weighting {
         /// SNR, l^2 / (1 - l^2), up to which a crop counts in full (there: 5).
         gamma: f64,
     },
+    /// max(SNR, 1) / SNR: the distance of clean signals where there is more noise than signal, of noises
+    /// elsewhere (Salimans & Ho 2022, section 4, the truncated SNR).
+    TruncatedSnr,
+    /// 1 / SNR: the distance of clean signals (Song et al. 2023, lambda of 1).
+    Clean,
 }
 
 /// Distance of predicted and true noise, a mean over samples.

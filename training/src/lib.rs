@@ -2,7 +2,7 @@
 //!
 //! Reads along the data: [`corpus`] decodes the clips, [`batch`] cuts and noises crops of them on
 //! worker threads, [`run`] holds the loop, whose steps are [`trainer`]'s: it asks [`objective`] for the
-//! loss and moves the weights by [`optimiser`]. The loop saves by [`checkpoint`], judges by
+//! loss and moves the weights by [`optimiser`]. A student learns from its teacher by [`distill`]. The loop saves by [`checkpoint`], judges by
 //! [`validation`], renders by [`preview`] and writes its course down by [`records`]: a [`log`],
 //! TensorBoard's [`events`], a [`report`]. Every random choice is a function of the seed and the step,
 //! so that a resumed run goes on as if it had never stopped.
@@ -12,6 +12,7 @@ pub mod cache;
 pub mod checkpoint;
 pub mod config;
 pub mod corpus;
+pub mod distill;
 pub mod events;
 pub mod log;
 pub mod objective;

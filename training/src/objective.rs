@@ -41,7 +41,7 @@ impl Objective {
             Weighting::Uniform => distance.mean_all()?,
             weighting => {
                 let weights: Vec<f32> =
-                    batch.levels.iter().map(|l| weight(weighting, *l) as f32).collect();
+                    batch.levels.iter().map(|l| self.weight(weighting, *l) as f32).collect();
                 let weights = Tensor::from_slice(&weights, weights.len(), network.device())?;
                 (distance.mean(1)? * weights)?.mean_all()?
             }
@@ -52,6 +52,17 @@ impl Objective {
             loss = (loss + (term * self.config.stft)?)?;
         }
         Ok(loss)
+    }
+
+    /// How much a crop at `level` counts.
+    fn weight(&self, weighting: Weighting, level: f64) -> f64 {
+        match (self.config.loss, weighting) {
+            // Distances of clean signals, whose unit is not the noise's: their root is the amplitude's.
+            (Loss::L1, Weighting::TruncatedSnr | Weighting::Clean) => {
+                weight(weighting, level).sqrt()
+            }
+            _ => weight(weighting, level),
+        }
     }
 
     /// The plain mean distance of predicted and true noise, which compares across weightings: what
@@ -90,14 +101,14 @@ fn distance(loss: Loss, difference: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// How much a crop at `level` counts.
+/// How much the squared difference of noises at `level` counts.
 fn weight(weighting: Weighting, level: f64) -> f64 {
+    let snr = level * level / (1.0 - level * level);
     match weighting {
         Weighting::Uniform => 1.0,
-        Weighting::MinSnr { gamma } => {
-            let snr = level * level / (1.0 - level * level);
-            snr.min(gamma) / snr
-        }
+        Weighting::MinSnr { gamma } => snr.min(gamma) / snr,
+        Weighting::TruncatedSnr => snr.max(1.0) / snr,
+        Weighting::Clean => 1.0 / snr,
     }
 }
 
@@ -166,6 +177,17 @@ mod tests {
             c.loss = Loss::Mse;
         });
         assert!((both - 43.0 / 9.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn distances_of_clean_signals_by_hand() {
+        let of = |weighting, loss| case(|c| (c.weighting, c.loss) = (weighting, loss));
+        // SNR 9 and 1: squares count 1/9 and 1, or 1 and 1 where truncated; amplitudes 1/3 and 1.
+        assert!((of(Weighting::Clean, Loss::Mse) - (1.0 / 9.0 + 9.0) / 2.0).abs() < 1e-5);
+        assert!((of(Weighting::Clean, Loss::L1) - (1.0 / 3.0 + 3.0) / 2.0).abs() < 1e-5);
+        assert!((of(Weighting::TruncatedSnr, Loss::Mse) - 5.0).abs() < 1e-5);
+        // Below an SNR of 1: l^2 = 0.2, SNR 1/4.
+        assert!((weight(Weighting::TruncatedSnr, 0.2f64.sqrt()) - 4.0).abs() < 1e-9);
     }
 
     #[test]

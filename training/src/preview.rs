@@ -11,7 +11,7 @@ use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
 use vocoder::picture::{self, Panel};
 use vocoder::render::{Renderer, Settings};
-use vocoder::sampler::{Clip as Clipping, SamplerKind};
+use vocoder::sampler::Clip as Clipping;
 use vocoder::voice::Voice;
 use vocoder::{Error, Result};
 
@@ -96,7 +96,7 @@ impl Previewer {
         for target in &self.clips {
             write(target, "target", &target.samples)?;
             let mut rows = Vec::new();
-            for steps in STEPS {
+            for &steps in &steps(voice) {
                 let rendered = self.render(voice, device, steps, &target.mel);
                 let mut rendering = Rendering {
                     clip: target.id.clone(),
@@ -124,7 +124,8 @@ impl Previewer {
     fn render(&self, voice: &Voice, device: &Device, steps: usize, mel: &Mel) -> Result<Vec<f32>> {
         let settings = Settings {
             schedule: voice.schedule(steps)?,
-            sampler: SamplerKind::default(),
+            sampler: voice.sampler,
+            guidance: 1.0,
             clip: Clipping::Signal(1.0),
             start: voice.start,
             seed: self.seed,
@@ -133,6 +134,14 @@ impl Previewer {
             precision: Precision::F32,
         };
         Renderer::new(voice, device, settings)?.render(mel)
+    }
+}
+
+/// What a preview of `voice` renders with: a distilled voice's own numbers of steps, or [`STEPS`].
+fn steps(voice: &Voice) -> Vec<usize> {
+    match voice.schedules.is_empty() {
+        true => STEPS.to_vec(),
+        false => voice.schedules.keys().copied().collect(),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::batch::Batches;
 use crate::checkpoint::{self, Progress};
 use crate::config::TrainConfig;
 use crate::corpus::Corpus;
+use crate::distill::{self, Distiller};
 use crate::log::Event;
 use crate::optimiser::State;
 use crate::preview::{self, Previewer};
@@ -34,6 +35,9 @@ pub struct Run {
     pub out: PathBuf,
     /// A voice whose weights the run goes on from, with fresh moments.
     pub init: Option<PathBuf>,
+    /// A voice that the run distils, and goes on from unless `init` names another. A run that is resumed
+    /// has a copy of its own.
+    pub distill: Option<PathBuf>,
     /// Goes on from the newest checkpoint in `out`. Without it, `out` must not hold one.
     pub resume: bool,
     /// What a fresh run's voice is to say of itself; empty parts are taken from `init`.
@@ -67,6 +71,8 @@ pub fn train(
     config.validate()?;
     let _lock = lock(&run.out)?;
     let (state, progress) = begin(run, device)?;
+    let distiller = distill::open(run, device)?.map(Arc::new);
+    let listed = distiller.as_ref().map(|distiller| distiller.levels());
     let mut records = Records::open(&run.out, config, &progress)?;
     let mut tell = |records: &mut Records, event: Event| -> Result<()> {
         observe(&event);
@@ -80,10 +86,11 @@ pub fn train(
     let (training, held_out) = (Arc::new(corpus.training), Arc::new(corpus.validation));
     let shown = if held_out.is_empty() { &training } else { &held_out };
     let previewer = Previewer::new(config, shown)?;
-    let mut validator = Validator::new(config, held_out)?;
+    let mut validator = Validator::new(config, held_out)?.taught_by(distiller.clone());
     let accumulate = config.optimiser.accumulate;
-    let mut batches = Batches::start(config, &training, progress.step * accumulate as u64)?;
-    let mut trainer = Trainer::new(config, state, progress)?;
+    let first = progress.step * accumulate as u64;
+    let mut batches = Batches::start(config, &training, first, listed.as_deref())?;
+    let mut trainer = Trainer::new(config, state, progress)?.taught_by(distiller);
     let mut saved_at = trainer.progress.step;
     while trainer.progress.step < config.steps && !stop() {
         let started = Instant::now();
@@ -114,7 +121,9 @@ pub fn train(
         if due(config.saving.validate_every)
             && let Some(judged) = validator.judge(&trainer.mean_weights())?
         {
-            let best = trainer.progress.best.is_none_or(|(_, loss)| judged.loss < loss);
+            let before = trainer.progress.best.map_or(f64::INFINITY, |(_, loss)| loss);
+            // Nor is a loss that is no number ever the best: a checkpoint could not hold it.
+            let best = judged.loss < before;
             if best {
                 trainer.progress.best = Some((step, judged.loss));
                 let path = run.out.join("voice-best.safetensors");
@@ -167,13 +176,16 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
             return Err(Error::file(&run.out, reason));
         }
         sweep(&run.out)?;
+        distill::keep_teacher(run, false)?;
         return Ok(latest);
     }
     sweep(&run.out)?;
+    distill::keep_teacher(run, true)?;
     let path = run.out.join("config.toml");
     output_file::write_whole(&path, run.config.to_commented_toml()?.as_bytes())?;
     let mut origin = Provenance::default();
-    let mut weights = match &run.init {
+    let teacher = run.config.distill.map(|_| distill::teacher_file(&run.out));
+    let mut weights = match run.init.as_ref().or(teacher.as_ref()) {
         Some(path) => {
             let voice = Voice::load(path)?;
             origin = voice.provenance;
@@ -231,12 +243,14 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
     let crops = progress.step as f64 * (config.batch * config.optimiser.accumulate) as f64;
     let crop_seconds =
         (config.crop_frames * config.mel.hop) as f64 / f64::from(config.mel.sample_rate);
+    let distiller = trainer.distiller();
     Ok(Voice {
         model: config.model.clone(),
         mel: config.mel.clone(),
         start: Default::default(),
         polish: 0,
-        schedules: Default::default(),
+        sampler: distiller.map(Distiller::sampler).unwrap_or_default(),
+        schedules: distiller.map(Distiller::schedules).unwrap_or_default(),
         provenance: Provenance {
             steps: progress.origin.steps + progress.step,
             audio_seconds: progress.origin.audio_seconds + crops * crop_seconds,

@@ -3,18 +3,22 @@
 //! Candidates are judged by their sound: the [distance](Distance) of held-out clips rendered with
 //! them from the recordings, all with the same noise. A search descends from the best of a few
 //! seeds: the minimum of the likelihood bound, levels evenly spaced in log-SNR, and what was learned
-//! for another number of steps. A chain that starts from noise has its first level tied to where
-//! unit noise is what the network expects; one that starts from Griffin-Lim's sound has it free.
+//! for another number of steps. The first level is free, too, unless it is held: a chain that starts from
+//! noise at a level of which the network expects signal breaks the promise that the start makes
+//! ([prior mismatch](vocoder::schedule)), and a network that is far from converged may sound better so
+//! than by long steps through levels that it has hardly learned. What the learner finds says which.
 
+mod bilateral;
 mod bound;
 mod judge;
 mod search;
 
 use crate::corpus::Clip;
+use bilateral::{FIRST_SHARES, Ratios};
 use bound::{Bound, CLEANEST};
 use candle_core::Device;
-pub use judge::Distance;
 use judge::Judge;
+pub use judge::{CLIP_SECONDS, Distance};
 use search::{Found, descend};
 use std::sync::OnceLock;
 use vocoder::engine::Precision;
@@ -28,6 +32,9 @@ use vocoder::{Error, Result};
 
 /// First levels that a search from Griffin-Lim's sound tries.
 const FIRST_LEVELS: [f64; 6] = [0.6, 0.8, 0.9, 0.96, 0.99, 0.998];
+
+/// First levels that a search from noise tries.
+const FROM_NOISE: [f64; 5] = [0.2, 0.4, 0.6, 0.75, 0.9];
 
 /// Last levels, as lambda, that a search tries.
 const LASTS: [f64; 6] = [1.0, 1.5, 2.25, 3.0, 3.75, CLEANEST];
@@ -58,6 +65,7 @@ pub struct Learner<'a> {
     clips: Vec<Clip>,
     /// Measured when it is first asked for.
     bound: OnceLock<Bound>,
+    ratios: OnceLock<Ratios>,
 }
 
 impl<'a> Learner<'a> {
@@ -75,9 +83,8 @@ impl<'a> Learner<'a> {
     ) -> Result<Self> {
         start.validate()?;
         let judge = Judge::new(&voice.mel, &clips, renders)?;
-        let tied = tied || start == Start::Noise;
-        let (device, bound) = (device.clone(), OnceLock::new());
-        Ok(Learner { voice, device, sampler, start, tied, judge, clips, bound })
+        let (device, bound, ratios) = (device.clone(), OnceLock::new(), OnceLock::new());
+        Ok(Learner { voice, device, sampler, start, tied, judge, clips, bound, ratios })
     }
 
     /// Learns the levels for `steps` steps, from `neighbour` on if there is one: a schedule that was
@@ -121,6 +128,7 @@ impl<'a> Learner<'a> {
             let settings = Settings {
                 schedule: schedule.clone(),
                 sampler: self.sampler,
+                guidance: 1.0,
                 clip: Clipping::Signal(1.0),
                 start: self.start,
                 seed: 0,
@@ -178,6 +186,35 @@ impl<'a> Learner<'a> {
         Ok(best.map(|(_, schedule)| schedule))
     }
 
+    /// The best of the schedules of `steps` steps that BDDM's algorithm makes from a grid of first levels
+    /// and first betas, as its authors search (Lam et al. 2022, section 3.3). None if it makes none.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn bilateral(&self, steps: usize) -> Result<Option<Schedule>> {
+        if self.ratios.get().is_none() {
+            let measured = Ratios::measure(self.voice, &self.device, self.clips.clone())?;
+            _ = self.ratios.set(measured);
+        }
+        let Some(ratios) = self.ratios.get() else { return Ok(None) };
+        let firsts = match self.start {
+            Start::Noise | Start::Given => [&[FIRST_LEVEL][..], &FROM_NOISE].concat(),
+            Start::GriffinLim { level, .. } => vec![level],
+        };
+        let mut best: Option<(f64, Schedule)> = None;
+        for first in firsts {
+            for share in FIRST_SHARES {
+                let Some(lambdas) = ratios.levels(first, share, steps) else { continue };
+                let schedule = of_lambdas(&lambdas)?;
+                let distance = self.distance(&schedule)?.total;
+                if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+                    best = Some((distance, schedule));
+                }
+            }
+        }
+        Ok(best.map(|(_, schedule)| schedule))
+    }
+
     fn bound(&self) -> Result<&Bound> {
         if let Some(bound) = self.bound.get() {
             return Ok(bound);
@@ -202,7 +239,10 @@ impl<'a> Learner<'a> {
         let mut seeds = vec![unlearned.levels().iter().map(|l| lambda(*l)).collect()];
         let mut firsts = vec![first_level(self.start)];
         if !self.tied && neighbour.is_none() {
-            firsts.extend(FIRST_LEVELS);
+            firsts.extend(match self.start {
+                Start::Noise | Start::Given => &FROM_NOISE[..],
+                Start::GriffinLim { .. } => &FIRST_LEVELS,
+            });
         }
         if let Some(neighbour) = neighbour {
             // Where the first level is free, the neighbour has found it.

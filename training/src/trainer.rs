@@ -4,9 +4,11 @@
 use crate::batch::Batch;
 use crate::checkpoint::Progress;
 use crate::config::TrainConfig;
+use crate::distill::Distiller;
 use crate::objective::Objective;
 use crate::optimiser::{Optimiser, State};
 use candle_core::Tensor;
+use std::sync::Arc;
 use vocoder::network::{Network, Weights};
 use vocoder::{Error, Result};
 
@@ -19,6 +21,7 @@ pub struct Trainer {
     objective: Objective,
     optimiser: Optimiser,
     network: Network,
+    distiller: Option<Arc<Distiller>>,
     /// How far it is.
     pub progress: Progress,
 }
@@ -48,7 +51,15 @@ impl Trainer {
         let optimiser = Optimiser::new(config.optimiser, state)?;
         let network = Network::new(&config.model, &optimiser.weights())?;
         let objective = Objective::new(config, network.device())?;
-        Ok(Trainer { config: config.clone(), objective, optimiser, network, progress })
+        let (config, distiller) = (config.clone(), None);
+        Ok(Trainer { config, objective, optimiser, network, distiller, progress })
+    }
+
+    /// Learns from a teacher, if there is one, from now on.
+    #[must_use]
+    pub fn taught_by(mut self, distiller: Option<Arc<Distiller>>) -> Self {
+        self.distiller = distiller;
+        self
     }
 
     /// One step on the mean gradient of `batches`.
@@ -59,6 +70,11 @@ impl Trainer {
     pub fn step(&mut self, batches: &[Batch]) -> Result<Outcome> {
         let (mut gradients, mut total): (Option<Weights>, Option<Tensor>) = (None, None);
         for batch in batches {
+            let taught = match &self.distiller {
+                Some(distiller) => Some(distiller.target(batch, || self.mean_network())?),
+                None => None,
+            };
+            let batch = taught.as_ref().unwrap_or(batch);
             let mut loss = self.objective.loss(&self.network, batch)?;
             if batches.len() > 1 {
                 loss = (loss / batches.len() as f64)?;
@@ -100,6 +116,15 @@ impl Trainer {
             ));
         }
         Ok(Outcome::Skipped)
+    }
+
+    /// What it learns from, if not from the true noise.
+    pub fn distiller(&self) -> Option<&Distiller> {
+        self.distiller.as_deref()
+    }
+
+    fn mean_network(&self) -> Result<Network> {
+        Network::new(&self.config.model, &self.mean_weights())
     }
 
     /// The exponential mean of the weights: what becomes the voice.

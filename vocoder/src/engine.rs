@@ -18,6 +18,7 @@
 mod cascade;
 mod conv;
 mod expand;
+mod guided;
 mod isa;
 mod line;
 mod net;
@@ -30,6 +31,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::ModelConfig;
+use crate::guidance::Guidance;
 use crate::kernel::panel;
 use crate::network::Weights;
 use crate::sampler::Sampler;
@@ -121,6 +123,12 @@ impl Engine {
             }
         };
         Ok(Engine { steps, precision, isa })
+    }
+
+    /// Follows `guidance` from the next clip on: with one, every step is computed twice.
+    pub fn guide(&mut self, guidance: Option<Guidance>) {
+        self.steps.guide(guidance);
+        self.steps.reset();
     }
 
     /// What [`Precision::Auto`] has become.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod griffin_lim;
+pub mod guidance;
 pub mod mel;
 pub mod metrics;
 pub mod network;

@@ -38,6 +38,9 @@ pub struct Settings {
     pub schedule: Schedule,
     /// The rule from one level to the next.
     pub sampler: SamplerKind,
+    /// How far predictions lean on the mel: see [`guidance`](crate::guidance). 1 is off; else the network
+    /// runs twice an evaluation, and the voice must have been trained for it.
+    pub guidance: f32,
     /// What is done to predictions of the clean signal beyond a limit. With a spectral prior the limit
     /// is one of the whitened signal: 30 times its deviation, whatever the clip's own.
     pub clip: Clip,
@@ -94,7 +97,7 @@ impl Renderer {
     /// A renderer of `voice` on `device`.
     ///
     /// # Errors
-    /// A chunk of no frames; a device that fails.
+    /// A chunk of no frames; guidance that the voice was not trained for; a device that fails.
     pub fn new(voice: &Voice, device: &Device, settings: Settings) -> Result<Self> {
         if settings.chunk_frames == 0 {
             return Err(Error::mismatch("chunk", "at least one frame", 0));
@@ -102,7 +105,7 @@ impl Renderer {
         let path = if device.is_cpu() {
             Path::Flow(Box::new(Flow::new(voice, &settings)?))
         } else {
-            Path::Windows(Box::new(Windows::new(voice, device)?))
+            Path::Windows(Box::new(Windows::new(voice, device, &settings)?))
         };
         Ok(Self { clip: ClipState::new(voice, settings)?, path })
     }
@@ -113,7 +116,7 @@ impl Renderer {
     /// # Errors
     /// As [`Renderer::new`].
     pub fn by_definition(voice: &Voice, device: &Device, settings: Settings) -> Result<Self> {
-        let path = Path::Windows(Box::new(Windows::new(voice, device)?));
+        let path = Path::Windows(Box::new(Windows::new(voice, device, &settings)?));
         Ok(Self { clip: ClipState::new(voice, settings)?, path })
     }
 

@@ -5,6 +5,7 @@
 
 use candle_core::{Device, Tensor};
 
+use crate::guidance::Guidance;
 use crate::mel::Mel;
 use crate::noise::{self, Noise};
 use crate::prior::{Memory, Prior};
@@ -42,7 +43,8 @@ pub struct Trace {
 /// account.
 ///
 /// # Errors
-/// A mel of another config than the voice's, or without frames; a device that fails.
+/// A mel of another config than the voice's, or without frames; guidance that the voice was not trained
+/// for; a device that fails.
 pub fn trace(voice: &Voice, device: &Device, settings: &Settings, mel: &Mel) -> Result<Trace> {
     voice.mel.expect(&mel.config)?;
     if mel.frames == 0 {
@@ -71,12 +73,20 @@ pub fn trace(voice: &Voice, device: &Device, settings: &Settings, mel: &Mel) -> 
     });
 
     let bands = Tensor::from_slice(&mel.data, (1, mel.frames, voice.mel.n_mels), device)?;
+    let guidance = Guidance::new(voice, settings.guidance)?;
+    let predict = |signal: &Tensor, bands: &Tensor, level: f64| -> Result<Vec<f32>> {
+        let eps = network.forward(signal, bands, &[level])?;
+        Ok(eps.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>()?)
+    };
     let mut stages = Vec::with_capacity(sampler.steps());
     for step in 0..sampler.steps() {
         let level = sampler.level(step).unwrap_or(1.0);
         let signal = Tensor::from_slice(&x, (1, x.len()), device)?;
-        let eps = network.forward(&signal, &bands, &[level])?;
-        let eps = eps.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
+        let mut eps = predict(&signal, &bands, level)?;
+        if let Some(guidance) = guidance {
+            let silence = bands.zeros_like()?.affine(1.0, f64::from(guidance.silence))?;
+            guidance.lead(&mut eps, &predict(&signal, &silence, level)?);
+        }
         let (alpha, sigma) = (level as f32, sigma(level) as f32);
         let guess: Vec<f32> = x.iter().zip(&eps).map(|(x, e)| (x - sigma * e) / alpha).collect();
         let mut fresh = vec![0f32; if sampler.needs_noise(step) { x.len() } else { 0 }];

@@ -11,6 +11,7 @@ pub mod torch;
 use crate::config::ModelConfig;
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
+use crate::sampler::SamplerKind;
 use crate::schedule::{FIRST_LEVEL, Schedule};
 use crate::start::Start;
 use crate::{Error, Result, output_file};
@@ -23,8 +24,9 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The version of the file's layout that this library writes, and the newest that it reads.
-pub const VERSION: u32 = 2;
+/// The newest version of the file's layout that this library reads. Voices of the ordinary sampler are
+/// written as version 2, which knows no other.
+pub const VERSION: u32 = 3;
 
 /// Most rounds of polish.
 pub const MAX_POLISH: usize = 100;
@@ -46,6 +48,8 @@ pub struct Voice {
     pub start: Start,
     /// Rounds of polish after the chain: see [`Settings::polish`](crate::render::Settings::polish).
     pub polish: usize,
+    /// The sampler that it was made for.
+    pub sampler: SamplerKind,
     /// Noise levels by number of steps, noisiest first, for that start. Rendering prefers them to
     /// named schedules.
     pub schedules: BTreeMap<usize, Vec<f64>>,
@@ -71,6 +75,20 @@ pub struct Provenance {
     pub audio_seconds: f64,
     /// The last run's config, as TOML.
     pub training: String,
+}
+
+impl Provenance {
+    /// The share of crops that the last training saw without their mel, as its config says: above 0, the
+    /// voice can be [guided](crate::guidance).
+    pub fn mel_dropout(&self) -> f64 {
+        // A key of the config's top level, so before its first table.
+        let top = self.training.lines().take_while(|line| !line.trim_start().starts_with('['));
+        let value = top
+            .filter_map(|line| line.split_once('='))
+            .find(|(key, _)| key.trim() == "mel_dropout")
+            .and_then(|(_, value)| value.split('#').next()?.trim().parse().ok());
+        value.unwrap_or(0.0)
+    }
 }
 
 /// Precision of the weights in a file.
@@ -142,6 +160,11 @@ impl Voice {
             // Version 1 knew one start.
             start: if version < 2 { Start::Noise } else { field(&metadata, "start")? },
             polish: if version < 2 { 0 } else { field(&metadata, "polish")? },
+            sampler: if version < 3 {
+                SamplerKind::default()
+            } else {
+                field(&metadata, "sampler")?
+            },
             schedules: field(&metadata, "schedules")?,
             provenance: field(&metadata, "provenance")?,
             weights,
@@ -190,6 +213,15 @@ impl Voice {
         Network::new(&self.model, &weights)
     }
 
+    /// The number of steps to render with where none is asked for: `usual`, but for a voice that was
+    /// distilled to fewer, the most that it was made for.
+    pub fn default_steps(&self, usual: usize) -> usize {
+        match self.schedules.keys().next_back() {
+            Some(&most) if self.sampler != SamplerKind::default() => most.min(usual),
+            _ => usual,
+        }
+    }
+
     /// The voice's schedule for `steps` steps: its own where it has one, else log-SNR spaced from its
     /// start's level.
     ///
@@ -235,9 +267,10 @@ impl Voice {
         let json = |value: serde_json::Result<String>| {
             value.map_err(|e| Error::config("voice", format!("can't be written as JSON: {e}")))
         };
-        let metadata = HashMap::from([
+        let version = if self.sampler == SamplerKind::default() { 2 } else { VERSION };
+        let mut metadata = HashMap::from([
             ("format".to_string(), FORMAT.to_string()),
-            ("version".to_string(), VERSION.to_string()),
+            ("version".to_string(), version.to_string()),
             ("model".to_string(), json(serde_json::to_string(&self.model))?),
             ("mel".to_string(), json(serde_json::to_string(&self.mel))?),
             ("start".to_string(), json(serde_json::to_string(&self.start))?),
@@ -245,6 +278,9 @@ impl Voice {
             ("schedules".to_string(), json(serde_json::to_string(&self.schedules))?),
             ("provenance".to_string(), json(serde_json::to_string(&self.provenance))?),
         ]);
+        if version > 2 {
+            metadata.insert("sampler".into(), json(serde_json::to_string(&self.sampler))?);
+        }
         safetensors::serialize(views, Some(metadata)).map_err(wrap)
     }
 
@@ -276,6 +312,9 @@ impl Voice {
             &self.schedules,
         ));
         hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
+        if self.sampler != SamplerKind::default() {
+            hash.update(self.sampler.to_string());
+        }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use training::corpus::Corpus;
-use training::schedule::{Distance, Learner};
+use training::corpus::{Clip, Corpus};
+use training::schedule::{CLIP_SECONDS, Distance, Learner};
 use vocoder::picture::chart::{self, Chart, Line};
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::{NAMES, PUBLISHED, Schedule, lambda};
@@ -23,8 +23,9 @@ const MOST_CURVES: usize = 8;
 /// Renders held-out recordings by a voice with its own levels and with everybody else's
 ///
 /// The voice's own, the named ones, the published lists of as many steps as they are (which tell the
-/// network of signal that is not there: their prior mismatch) and tied to the prior, and a grid search
-/// as WaveGrad's. With a start from Griffin-Lim's sound all others are tied to its level.
+/// network of signal that is not there: their prior mismatch) and tied to the prior, a grid search as
+/// WaveGrad's, and BDDM's noise scheduling, by a ratio that the voice's own network tells. With a start
+/// from Griffin-Lim's sound all others are tied to its level.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// The voice, by name or file
@@ -39,12 +40,19 @@ pub struct CompareArgs {
     /// Where the chain starts, as `render` takes it [default: the voice's own]
     #[arg(long, value_name = "START")]
     start: Option<start::Choice>,
+    /// Rounds of Griffin-Lim after each chain; levels that the voice learned with another number are left
+    /// out [default: the voice's own]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
+    polish: Option<u8>,
     /// The samplers; each schedule is rendered by each
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["ancestral"])]
     sampler: Vec<SamplerKind>,
     /// Candidates of the grid search; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 24)]
     grid: usize,
+    /// Leaves BDDM's scheduling out, which tries up to 30 candidates
+    #[arg(long)]
+    no_bddm: bool,
     /// Clips of two seconds that each schedule renders
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clips: u64,
@@ -81,16 +89,24 @@ struct Row {
 /// A voice or recordings that don't serve; a file that can't be written.
 pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     device::use_threads(args.threads)?;
-    let voice = voices::load(&args.voice)?;
+    let mut voice = voices::load(&args.voice)?;
+    if let Some(rounds) = args.polish.map(usize::from).filter(|rounds| *rounds != voice.polish) {
+        voice.schedules.clear();
+        voice.polish = rounds;
+    }
     let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
     let (device, _) = args.device.open()?;
     let rate = voice.mel.sample_rate;
     let corpus = Corpus::load(&args.data, rate, rate as usize)?;
-    let clips = judged(corpus, args.clips as usize);
+    let count = args.clips as usize;
+    let mut clips = judged(corpus, 2 * count);
+    clips.retain(|clip| clip.samples.len() >= CLIP_SECONDS * rate as usize);
+    let (clips, others) = halves(clips);
     let mut rows = Vec::new();
     for (i, &sampler) in args.sampler.iter().enumerate() {
         let how = (sampler, start, false);
-        let learner = Learner::new(&voice, &device, how, clips.clone(), args.clips as usize)?;
+        let learner = Learner::new(&voice, &device, how, clips.clone(), count)?;
+        let searcher = Learner::new(&voice, &device, how, others.clone(), count)?;
         if i == 0 {
             let by = "Griffin-Lim alone".into();
             let (sampler, schedule, distance) = (None, None, learner.griffin_lim()?);
@@ -102,7 +118,8 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
             if own && voice.schedules.contains_key(&(steps as usize)) {
                 contenders.insert(0, ("ours".into(), voice.schedule(steps as usize)?));
             }
-            rows.extend(measure(args, &learner, (sampler, start), contenders, quiet)?);
+            let learners = (&learner, &searcher);
+            rows.extend(measure(args, learners, (sampler, start), contenders, quiet)?);
         }
     }
     rows.sort_by(|a, b| a.steps.cmp(&b.steps).then(a.distance.total.total_cmp(&b.distance.total)));
@@ -112,10 +129,23 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     report(&rows, args.json)
 }
 
-/// The distances of `contenders`, which have one number of steps, and of a grid search's best.
+/// Every other clip, and the rest: what is searched for here is found on other clips than it is compared
+/// on, as the voice's own levels were. Of a single clip, twice the same.
+fn halves(clips: Vec<Clip>) -> (Vec<Clip>, Vec<Clip>) {
+    if clips.len() < 2 {
+        return (clips.clone(), clips);
+    }
+    let (even, odd): (Vec<_>, Vec<_>) =
+        clips.into_iter().enumerate().partition(|(i, _)| i % 2 == 0);
+    let bare = |clips: Vec<(usize, Clip)>| clips.into_iter().map(|(_, clip)| clip).collect();
+    (bare(even), bare(odd))
+}
+
+/// The distances of `contenders`, which have one number of steps, and of what the searches find, by the
+/// first learner; the second searches.
 fn measure(
     args: &CompareArgs,
-    learner: &Learner,
+    (learner, searcher): (&Learner, &Learner),
     (sampler, start): (SamplerKind, Start),
     mut contenders: Vec<(String, Schedule)>,
     quiet: bool,
@@ -127,8 +157,14 @@ fn measure(
     // A grid over the first level, too, makes sense from noise only.
     if args.grid > 0 && start == Start::Noise {
         progress.ticker().at(0.0, format!("{sampler}, {steps} steps: grid search"));
-        if let Some(best) = learner.grid_search(steps, args.grid)? {
+        if let Some(best) = searcher.grid_search(steps, args.grid)? {
             contenders.push((format!("grid search of {}", args.grid), best));
+        }
+    }
+    if !args.no_bddm {
+        progress.ticker().at(0.0, format!("{sampler}, {steps} steps: BDDM's scheduling"));
+        if let Some(best) = searcher.bilateral(steps)? {
+            contenders.push(("BDDM-style".into(), best));
         }
     }
     let mut rows = Vec::new();

@@ -38,11 +38,12 @@ pub struct LearnArgs {
     /// Numbers of steps to learn levels for; each starts from the nearest that is known
     #[arg(long, value_name = "N", num_args = 1.., default_values_t = [6], value_parser = clap::value_parser!(u64).range(1..=50))]
     steps: Vec<u64>,
-    /// Where the chain starts: noise, griffin-lim or griffin-lim:LEVEL[:ROUNDS], from whose level on
-    /// the first level is learned too. Levels for another start are dropped [default: the voice's own]
+    /// Where the chain starts: noise, griffin-lim or griffin-lim:LEVEL[:ROUNDS]. The first level is
+    /// learned, too. Levels for another start are dropped [default: the voice's own]
     #[arg(long, value_name = "START")]
     start: Option<start::Choice>,
-    /// With a start from Griffin-Lim: keeps the first level where --start has it
+    /// Keeps the first level: from noise, where unit noise is what the network expects; from
+    /// Griffin-Lim, where --start has it
     #[arg(long)]
     hold_first: bool,
     /// Rounds of Griffin-Lim after the chain, which the voice then has and the candidates are judged
@@ -56,9 +57,9 @@ pub struct LearnArgs {
     /// voice itself]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The sampler that will use them
-    #[arg(long, default_value = "ancestral")]
-    sampler: SamplerKind,
+    /// The sampler that will use them [default: the voice's own, ancestral for most]
+    #[arg(long)]
+    sampler: Option<SamplerKind>,
     /// Clips of two seconds that each candidate renders
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clips: u64,
@@ -109,7 +110,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
     let clips = judged(corpus, args.clips as usize);
     let source = voice.clone();
-    let how = (args.sampler, start, args.hold_first);
+    let how = (args.sampler.unwrap_or(voice.sampler), start, args.hold_first);
     let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
     let alone = learner.griffin_lim()?;
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];

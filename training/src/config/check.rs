@@ -1,6 +1,6 @@
 //! Which values make sense.
 
-use super::{LevelDraw, TrainConfig, Weighting};
+use super::{Distillation, LevelDraw, TrainConfig, Weighting};
 use crate::stft;
 use vocoder::{Error, Result};
 
@@ -49,7 +49,16 @@ impl TrainConfig {
                 "0.5 to 60",
             ),
         ];
-        for (key, fine, expected) in checks {
+        let distilled = match self.distill {
+            None => ("distill", true, ""),
+            Some(Distillation::Progressive { steps }) => {
+                ("distill.progressive.steps", (1..=50).contains(&steps), "1 to 50")
+            }
+            Some(Distillation::Consistency { levels }) => {
+                ("distill.consistency.levels", (2..=1000).contains(&levels), "2 to 1000")
+            }
+        };
+        for (key, fine, expected) in checks.into_iter().chain([distilled]) {
             if !fine {
                 return Err(Error::config(key, format!("expected {expected}")));
             }

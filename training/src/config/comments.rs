@@ -37,10 +37,21 @@ const COMMENTS: &[(&str, &str)] = &[
     ),
     (
         "weighting",
-        "How much a crop counts by its level: uniform (paper) or a table [weighting.min-snr] (Hang et al. 2023).",
+        "How much a crop counts by its level: uniform (paper), truncated-snr (Salimans & Ho 2022), clean (1 / SNR) or a table [weighting.min-snr] (Hang et al. 2023).",
     ),
     ("weighting.min-snr", "Crops above an SNR of gamma count gamma / SNR."),
     ("weighting.min-snr.gamma", "SNR, l^2 / (1 - l^2) (Hang et al.: 5)."),
+    ("distill", "What is learned from a teacher (`train --distill`), at the levels of its steps."),
+    (
+        "distill.progressive",
+        "One step for each two of the teacher (Salimans & Ho 2022); or [distill.consistency].",
+    ),
+    ("distill.progressive.steps", "The student's steps."),
+    (
+        "distill.consistency",
+        "The clean signal from any level, for 1 to 4 steps (Song et al. 2023); or [distill.progressive].",
+    ),
+    ("distill.consistency.levels", "Levels of the discretised schedule (Song et al.: 18 to 40)."),
     (
         "levels.hierarchical",
         "Noise levels as the paper draws them; or [levels.log-snr], or [levels.log-snr-laplace].",

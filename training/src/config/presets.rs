@@ -1,6 +1,6 @@
 //! Configs by name.
 
-use super::{LevelDraw, Loss, OptimiserConfig, SavingConfig, TrainConfig, Weighting};
+use super::{Distillation, LevelDraw, Loss, OptimiserConfig, SavingConfig, TrainConfig, Weighting};
 use vocoder::config::{LevelEncoding, ModelConfig};
 use vocoder::mel::MelConfig;
 use vocoder::prior::PriorConfig;
@@ -8,7 +8,7 @@ use vocoder::{Error, Result};
 
 impl TrainConfig {
     /// Names of the presets, for messages.
-    pub const PRESETS: [&'static str; 7] = [
+    pub const PRESETS: [&'static str; 9] = [
         "paper-base",
         "lj-half",
         "lj-quarter",
@@ -16,13 +16,16 @@ impl TrainConfig {
         "speech-small",
         "speech-stream",
         "overfit-one",
+        "distill-progressive",
+        "distill-consistency",
     ];
 
     /// The preset `name`.
     ///
     /// `paper-base` is WaveGrad Base as published; the `lj-` presets are narrower networks for one
     /// speaker; the `speech-` presets are what the shipped voices use: the spectral prior and levels
-    /// uniform in log-SNR, `speech-stream` for a causal network; `overfit-one` learns a single clip in minutes, as a check.
+    /// uniform in log-SNR, `speech-stream` for a causal network; `overfit-one` learns a single clip in minutes, as a check; the
+    /// `distill-` presets are for students, whose mel and network are their teacher's.
     ///
     /// # Errors
     /// Unknown names, with the known ones.
@@ -31,7 +34,9 @@ impl TrainConfig {
         let shape = match name {
             "paper-base" => "base",
             "lj-half" => "half",
-            "lj-quarter" | "speech-quarter" => "quarter",
+            "lj-quarter" | "speech-quarter" | "distill-progressive" | "distill-consistency" => {
+                "quarter"
+            }
             "speech-small" => "small",
             "speech-stream" => "stream-quarter",
             "overfit-one" => "eighth",
@@ -52,6 +57,7 @@ impl TrainConfig {
             loss: Loss::L1,
             weighting: Weighting::Uniform,
             stft: 0.0,
+            distill: None,
             optimiser: OptimiserConfig {
                 learning_rate: 2e-4,
                 accumulate: 1,
@@ -97,6 +103,30 @@ impl TrainConfig {
                 config.saving.keep = 2;
                 config.saving.validate_every = 500;
                 config.saving.preview_every = 5000;
+            }
+            "distill-progressive" | "distill-consistency" => {
+                config.gain_db = [-12.0, 6.0];
+                config.batch = 8;
+                config.steps = 4000;
+                config.weighting = Weighting::TruncatedSnr;
+                // A student begins as its teacher: it has less far to go.
+                config.optimiser.learning_rate = 2e-4;
+                config.optimiser.warm_up = 100;
+                config.optimiser.final_rate = 0.05;
+                config.optimiser.ema = 0.99;
+                config.saving.every = 250;
+                config.saving.keep = 2;
+                config.saving.validate_every = 250;
+                config.saving.validate_crops = 16;
+                config.saving.preview_every = 1000;
+                if name == "distill-progressive" {
+                    config.loss = Loss::Mse;
+                    config.distill = Some(Distillation::Progressive { steps: 4 });
+                } else {
+                    // Song et al. 2023 found a perceptual distance best; this is sound's.
+                    config.stft = 0.1;
+                    config.distill = Some(Distillation::Consistency { levels: 40 });
+                }
             }
             "overfit-one" => {
                 config.batch = 4;

@@ -24,7 +24,7 @@ pub(super) const CLEANEST: f64 = 4.5;
 const END: f64 = 5.0;
 
 /// Crops on which the errors are measured.
-const CROPS: usize = 16;
+pub(super) const CROPS: usize = 16;
 
 /// Measured errors of a voice.
 pub(super) struct Bound {
@@ -54,13 +54,19 @@ impl Bound {
     }
 }
 
-/// Mean squared error of the predicted clean (whitened) signal at each point of the grid.
-fn error_curve(voice: &Voice, device: &Device, clips: Vec<Clip>, grid: &[f64]) -> Result<Vec<f64>> {
+/// Cuts and noises crops of `clips` as the training of `voice` did.
+pub(super) fn crops(voice: &Voice, clips: Vec<Clip>) -> Result<(TrainConfig, BatchMaker)> {
     let mut config = TrainConfig::preset("speech-quarter")?;
     (config.model, config.mel) = (voice.model.clone(), voice.mel.clone());
     let crop = config.crop_frames * config.mel.hop;
     let clips: Vec<Clip> = clips.into_iter().filter(|clip| clip.samples.len() >= crop).collect();
-    let mut maker = BatchMaker::new(&config, Arc::new(clips))?;
+    let maker = BatchMaker::new(&config, Arc::new(clips))?;
+    Ok((config, maker))
+}
+
+/// Mean squared error of the predicted clean (whitened) signal at each point of the grid.
+fn error_curve(voice: &Voice, device: &Device, clips: Vec<Clip>, grid: &[f64]) -> Result<Vec<f64>> {
+    let (config, mut maker) = crops(voice, clips)?;
     let network = voice.network(device)?;
     grid.iter()
         .map(|&point| {

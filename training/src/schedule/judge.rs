@@ -9,8 +9,8 @@ use vocoder::metrics::pitch::{self, Frame};
 use vocoder::metrics::{self, SAMPLE_RATE};
 use vocoder::{Error, Result};
 
-/// Seconds of a clip that a candidate renders.
-const CLIP_SECONDS: usize = 2;
+/// Seconds of a clip that a candidate renders: shorter ones don't serve.
+pub const CLIP_SECONDS: usize = 2;
 
 /// What an F0 frame error of 1, a periodicity error of 1 and 100 cents are worth, LS-MAE and MR-STFT
 /// counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra

@@ -1,10 +1,12 @@
 //! The steps of a chain, each feeding the next.
 
 use super::conv::Scratched;
+use super::guided::Unconditional;
 use super::line::Line;
 use super::net::Net;
 use super::pass::{Buffers, MelPart, Pass};
 use super::{Isa, Piece};
+use crate::guidance::Guidance;
 use crate::noise::{self, Noise};
 use crate::sampler::{Rows, Sampler};
 use crate::{Error, Result};
@@ -14,6 +16,8 @@ pub(super) trait Steps: Send {
     /// As [`super::Engine::push`].
     fn push(&mut self, piece: Piece<'_>, observe: &mut dyn FnMut() -> bool) -> Result<&[f32]>;
     fn set_temperature(&mut self, temperature: f32);
+    /// As [`super::Engine::guide`].
+    fn guide(&mut self, guidance: Option<Guidance>);
     fn reset(&mut self);
     fn bytes(&mut self) -> usize;
 }
@@ -31,6 +35,7 @@ pub(super) struct Cascade<T> {
     frames: usize,
     last_frame: Vec<f32>,
     passes: Vec<Pass>,
+    guided: Option<Unconditional>,
     buffers: Buffers,
     /// Per step, the clean signal that it predicted; empty for samplers that don't look back.
     clean: Vec<Line>,
@@ -52,6 +57,7 @@ impl<T: Scratched> Cascade<T> {
             frames: 0,
             last_frame: Vec::new(),
             passes: (0..steps).map(|_| Pass::new(&net)).collect(),
+            guided: None,
             buffers: Buffers::default(),
             clean: (0..if sampler.looks_back() { steps } else { 0 })
                 .map(|_| Line::new(1))
@@ -146,18 +152,29 @@ impl<T: Scratched> Steps for Cascade<T> {
         self.take_mel(piece.mel, ended);
         self.passes[0].signal.push(piece.start);
         self.deviation.push(piece.deviation);
-        self.mel.run(&self.net, self.isa, ended);
+        let (net, isa) = (&self.net, self.isa);
+        if let Some(guided) = &mut self.guided {
+            guided.take_mel(net, isa, self.mel.mel.end(), ended);
+        }
+        self.mel.run(net, isa, ended);
         for step in 0..self.passes.len() {
-            let pass = &mut self.passes[step];
+            let (net, level, pass) = (&self.net, &self.levels[step], &mut self.passes[step]);
             pass.unpack(&mut self.buffers);
-            pass.run(&self.net, self.isa, &self.levels[step], &mut self.mel, ended);
+            pass.run(net, isa, level, &mut self.mel, ended);
+            pass.pack(&mut self.buffers);
+            if let Some(guided) = &mut self.guided {
+                guided.lead(net, isa, (step, level), pass, &mut self.buffers, ended);
+            }
             self.move_rows(step);
-            self.passes[step].pack(&mut self.buffers);
+            self.passes[step].trim();
             if !observe() {
                 return Err(Error::Stopped);
             }
         }
         self.mel.trim();
+        if let Some(guided) = &mut self.guided {
+            guided.trim();
+        }
         self.clean.iter_mut().for_each(Line::trim);
         self.deviation.trim();
         Ok(&self.out)
@@ -167,8 +184,14 @@ impl<T: Scratched> Steps for Cascade<T> {
         self.temperature = temperature;
     }
 
+    fn guide(&mut self, guidance: Option<Guidance>) {
+        let steps = self.passes.len();
+        self.guided = guidance.map(|guidance| Unconditional::new(&self.net, guidance, steps));
+    }
+
     fn reset(&mut self) {
         self.mel.reset();
+        self.guided.iter_mut().for_each(Unconditional::reset);
         self.passes.iter_mut().for_each(Pass::reset);
         self.clean.iter_mut().for_each(Line::reset);
         self.deviation.reset();
@@ -179,6 +202,7 @@ impl<T: Scratched> Steps for Cascade<T> {
 
     fn bytes(&mut self) -> usize {
         let passes: usize = self.passes.iter_mut().map(Pass::bytes).sum();
-        self.net.bytes() + self.mel.bytes() + self.buffers.bytes() + passes
+        let guided: usize = self.guided.iter_mut().map(Unconditional::bytes).sum();
+        self.net.bytes() + self.mel.bytes() + self.buffers.bytes() + passes + guided
     }
 }

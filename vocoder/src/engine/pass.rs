@@ -212,9 +212,13 @@ impl Pass {
         self.inner_lines().zip(&mut buffers.0).for_each(|(line, buffer)| line.unpack(buffer));
     }
 
-    /// Gives the buffers back, and drops what will not be read again.
+    /// Gives the buffers back, and drops what will not be read again of what they held.
     pub fn pack(&mut self, buffers: &mut Buffers) {
         self.inner_lines().zip(&mut buffers.0).for_each(|(line, buffer)| line.pack(buffer));
+    }
+
+    /// Drops what will not be read again of signal and noise, after the noise was used.
+    pub fn trim(&mut self) {
         self.signal.trim();
         self.noise.trim();
     }

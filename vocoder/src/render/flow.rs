@@ -6,6 +6,7 @@ use super::{ClipState, Settings};
 use crate::Result;
 use crate::config::Padding;
 use crate::engine::{Engine, Piece, Precision};
+use crate::guidance::Guidance;
 use crate::sampler::Sampler;
 use crate::voice::Voice;
 
@@ -31,8 +32,10 @@ impl Flow {
         // Checks that the weights fit the config.
         voice.network(&candle_core::Device::Cpu)?;
         let (model, weights) = (&voice.model, &voice.weights);
+        let mut engine = Engine::new(model, weights, settings.precision, sampler, settings.seed)?;
+        engine.guide(Guidance::new(voice, settings.guidance)?);
         Ok(Self {
-            engine: Engine::new(model, weights, settings.precision, sampler, settings.seed)?,
+            engine,
             look_ahead: match voice.model.padding {
                 Padding::Symmetric => 0,
                 Padding::Causal { look_ahead } => look_ahead,

@@ -4,7 +4,8 @@
 //! window shrinks by the reach from step to step, so that its middle never sees an edge that the
 //! whole clip doesn't have.
 
-use super::ClipState;
+use super::{ClipState, Settings};
+use crate::guidance::Guidance;
 use crate::mel::Mel;
 use crate::network::{Network, Reach, reach};
 use crate::noise::{self, Noise};
@@ -16,11 +17,16 @@ use candle_core::{Device, Tensor};
 pub(super) struct Windows {
     network: Network,
     reach: Reach,
+    guidance: Option<Guidance>,
 }
 
 impl Windows {
-    pub fn new(voice: &Voice, device: &Device) -> Result<Self> {
-        Ok(Self { network: voice.network(device)?, reach: reach(&voice.model) })
+    pub fn new(voice: &Voice, device: &Device, settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            network: voice.network(device)?,
+            reach: reach(&voice.model),
+            guidance: Guidance::new(voice, settings.guidance)?,
+        })
     }
 
     /// Renders what the received frames allow. `ended` says that no frame will follow.
@@ -65,7 +71,12 @@ impl Windows {
         let levels: Vec<f64> = (0..steps).filter_map(|step| sampler.level(step)).collect();
         for (step, level) in levels.into_iter().enumerate() {
             let mel = &context.data[local(start) * bands..local(end) * bands];
-            let predicted = self.predict(&context, &signal, mel, level)?;
+            let mut predicted = self.predict(&context, &signal, mel, level)?;
+            if let Some(guidance) = self.guidance {
+                let silence = vec![guidance.silence; mel.len()];
+                let without = self.predict(&context, &signal, &silence, level)?;
+                guidance.lead(&mut predicted, &without);
+            }
             let (next_start, next_end) = window(steps - 1 - step);
             let (left, right) = ((next_start - start) * hop, (end - next_end) * hop);
             let inner = left..predicted.len() - right;

@@ -113,6 +113,11 @@ fn rule(kind: SamplerKind, t: f64, s: f64) -> Rule {
             let variance = beta * shrinks.powf(1.0 - v);
             Rule { x: t / s * shrinks, drift: s * beta / sigma(t).powi(2), noise: variance.sqrt() }
         }
+        SamplerKind::Consistency => {
+            // Song et al. 2023, algorithm 1, over alpha: x_s = alpha_s x0_hat + sigma_s z. Note: its
+            // variance leaves out the least level that training knows, which here is none.
+            Rule { x: 0.0, drift: s, noise: sigma(s) }
+        }
         SamplerKind::DpmSolver2m => {
             // Lu et al. 2022, algorithm 2: x_s = (sigma_s/sigma_t) x_t - alpha_s (e^-h - 1) D
             let h = lambda(s) - lambda(t);

@@ -46,6 +46,10 @@ pub enum SamplerKind {
         /// Their r, above 0 and at most 0.5.
         ratio: f64,
     },
+    /// Multistep consistency sampling (Song et al. 2023, arXiv 2303.01469, algorithm 1): each step trusts
+    /// the predicted clean signal as it is, and noises it afresh to the next level (`consistency`). For
+    /// voices that were distilled so; others want smaller steps than that.
+    Consistency,
 }
 
 /// r of Song et al. 2021 for images (appendix G).
@@ -85,6 +89,7 @@ impl fmt::Display for SamplerKind {
             Self::Heun => f.write_str("heun"),
             Self::PredictorCorrector { ratio } if *ratio == DEFAULT_RATIO => f.write_str("pc"),
             Self::PredictorCorrector { ratio } => write!(f, "pc:{ratio}"),
+            Self::Consistency => f.write_str("consistency"),
         }
     }
 }
@@ -97,7 +102,7 @@ impl FromStr for SamplerKind {
             Error::mismatch(
                 "sampler",
                 "ancestral, ddim, ddim:ETA (ETA from 0 to 1), dpm++2m, sde-dpm++2m, ddpm, ddpm:V (V \
-                 from 0 to 1), euler, heun, pc or pc:R (R above 0, at most 0.5)",
+                 from 0 to 1), euler, heun, pc, pc:R (R above 0, at most 0.5) or consistency",
                 name,
             )
         };
@@ -117,6 +122,7 @@ impl FromStr for SamplerKind {
             ("ddpm", v) => Ok(Self::Ddpm { v: unit(v)? }),
             ("euler", None) => Ok(Self::Euler),
             ("heun", None) => Ok(Self::Heun),
+            ("consistency", None) => Ok(Self::Consistency),
             ("pc", ratio) => match ratio.unwrap_or(DEFAULT_RATIO) {
                 ratio if ratio > 0.0 && ratio <= 0.5 => Ok(Self::PredictorCorrector { ratio }),
                 _ => Err(unknown()),

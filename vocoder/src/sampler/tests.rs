@@ -114,6 +114,20 @@ proptest! {
 
 /// Heun's step in the form of Karras et al. 2022, which keeps x_t and d_t.
 #[test]
+fn consistency_steps_noise_the_guess_afresh() {
+    let schedule = Schedule::explicit([0.6, 0.8]).unwrap();
+    let mut sampler = Sampler::new(SamplerKind::Consistency, &schedule, Clip::None);
+    // x0_hat = (1.2 - 0.8 0.5) / 0.6 = 4/3; 0.8 4/3 + 0.6 0.25 = 1.216667.
+    let mut x = [1.2];
+    sampler.advance(0, &mut x, &[0.5], &[0.25]).unwrap();
+    assert!(close(f64::from(x[0]), 1.216_667, 1e-6), "{x:?}");
+    // The last step is the guess itself: (1.216667 - 0.6 (-1)) / 0.8.
+    assert!(!sampler.needs_noise(1));
+    sampler.advance(1, &mut x, &[-1.0], &[]).unwrap();
+    assert!(close(f64::from(x[0]), 2.270_833, 1e-6), "{x:?}");
+}
+
+#[test]
 fn heun_follows_karras_et_al() {
     let schedule = Schedule::explicit([0.5, 0.8]).unwrap();
     let mut sampler = Sampler::new(SamplerKind::Heun, &schedule, Clip::None);

@@ -47,6 +47,7 @@ pub fn import(path: &Path, mel: Option<MelConfig>) -> Result<Voice> {
         mel,
         start: Default::default(),
         polish: 0,
+        sampler: Default::default(),
         schedules: Default::default(),
         provenance: Provenance {
             description: "imported from a checkpoint of lmnt-com/wavegrad".into(),
