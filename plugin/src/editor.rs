@@ -12,8 +12,8 @@ use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::LogicalSize;
 use nice_plug::prelude::{FloatParam, ParamSetter, ResizeHint};
 use nice_plug_egui::{
-    EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, baseview,
-    create_egui_editor,
+    EguiEditor, EguiEditorState, EguiNiceSettings, Frame, KeyCapture, NiceEguiApp, RepaintNotifier,
+    baseview, create_egui_editor,
 };
 
 mod choice;
@@ -227,12 +227,15 @@ impl Window {
     /// Files that were copied in a file manager and pasted here.
     ///
     /// Note: egui-baseview 0.9 passes no dropped files on, though baseview itself reports them; egui's
-    /// own event is read all the same, for when it does.
+    /// own event is read all the same, for when it does. What is pasted it reports as typed text.
     fn files_given(&mut self, ui: &Ui) {
+        if is_typing(ui) {
+            return;
+        }
         let given: Vec<PathBuf> = ui.input(|input| {
             let dropped = input.raw.dropped_files.iter().map(|file| file.path().to_path_buf());
             let pasted = input.events.iter().filter_map(|event| match event {
-                egui::Event::Paste(text) => Some(files::named_in(text)),
+                egui::Event::Paste(text) | egui::Event::Text(text) => Some(files::named_in(text)),
                 _ => None,
             });
             dropped.chain(pasted.flatten()).collect()
@@ -286,9 +289,15 @@ impl NiceEguiApp for Window {
         Ok(())
     }
 
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut Frame) {
+    fn ui(&mut self, ui: &mut Ui, frame: &mut Frame) {
         let Some(host) = self.host.clone() else { return };
         self.restore_size(ui);
+        // Keys are the host's (its space bar starts and stops) unless somebody types here.
+        frame.set_key_capture(if is_typing(ui) {
+            KeyCapture::CaptureAll
+        } else {
+            KeyCapture::IgnoreAll
+        });
         if let Some(remote) = self.workshop.remote() {
             self.axis.follow(remote.mel());
             for frame in remote.take_mels() {
@@ -316,4 +325,9 @@ impl NiceEguiApp for Window {
         self.output.close();
         self.files = None;
     }
+}
+
+/// Whether a text field has the keyboard.
+fn is_typing(ui: &Ui) -> bool {
+    ui.memory(|memory| memory.focused().is_some())
 }

@@ -182,7 +182,7 @@ pub fn named_in(text: &str) -> Vec<PathBuf> {
             None => Some(line.to_string()),
         })
         .map(PathBuf::from)
-        .filter(|path| path.is_file())
+        .filter(|path| path.is_absolute() && path.is_file())
         .collect()
 }
 
