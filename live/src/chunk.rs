@@ -55,8 +55,11 @@ pub(crate) struct Chunk {
     pub notes: Vec<(u32, NoteEvent)>,
 }
 
+/// What circulates: a pointer, so that queues move no sound.
+pub(crate) type Boxed = Box<Chunk>;
+
 impl Chunk {
-    pub fn new(channels: usize, length: usize) -> Box<Self> {
+    pub fn new(channels: usize, length: usize) -> Boxed {
         Box::new(Self {
             generation: 0,
             sequence: 0,

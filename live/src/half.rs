@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer};
 
-use crate::chunk::{Chunk, Content, MOST_NOTES};
+use crate::chunk::{Boxed, Content, MOST_NOTES};
 use crate::fade::Tail;
 use crate::timing::Timing;
 use crate::{Controls, NoteEvent, Status, Telemetry};
@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The two queues' ends on the audio thread.
 pub(crate) struct Link {
-    pub outbox: Producer<Box<Chunk>>,
-    pub inbox: Consumer<Box<Chunk>>,
+    pub outbox: Producer<Boxed>,
+    pub inbox: Consumer<Boxed>,
     /// Who is woken for a chunk.
     pub worker: Option<Thread>,
 }
@@ -36,8 +36,8 @@ pub(crate) struct Half {
     link: Link,
     telemetry: Arc<Telemetry>,
     /// Empty boxes.
-    free: Vec<Box<Chunk>>,
-    filling: Option<Box<Chunk>>,
+    free: Vec<Boxed>,
+    filling: Option<Boxed>,
     /// Input samples since the reset.
     taken: u64,
     generation: u32,
@@ -45,13 +45,13 @@ pub(crate) struct Half {
     dry: Vec<Vec<f32>>,
     tails: Vec<Tail>,
     /// The chunk that is being heard, if it is there.
-    current: Option<Box<Chunk>>,
+    current: Option<Boxed>,
     /// The chunk that `current` should be.
     due: u64,
     /// Whether the chunk that is due was counted as late.
     counted: bool,
     /// One that came before its time.
-    early: Option<Box<Chunk>>,
+    early: Option<Boxed>,
     /// How much of the wet sound is there, 0 to 1; moves by `fade` a sample.
     presence: f32,
     fade: f32,
@@ -64,7 +64,7 @@ impl Half {
     pub fn new(
         timing: Timing,
         (rate, max_block, channels): (u32, usize, usize),
-        boxes: Vec<Box<Chunk>>,
+        boxes: Vec<Boxed>,
         link: Link,
         telemetry: Arc<Telemetry>,
     ) -> Self {

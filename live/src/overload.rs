@@ -54,6 +54,11 @@ impl Overload {
             return Some(format!("overload: {} of {asked} steps", cut.clamp(1, steps - 1)));
         }
         let cap = self.cap?;
+        if cap >= asked {
+            // Fewer steps are asked for now than are allowed.
+            self.cap = None;
+            return Some(String::new());
+        }
         let next = self.load * (cap + 1) as f64 / cap as f64;
         self.quiet_s = if next < TARGET { self.quiet_s + self.chunk_s } else { 0.0 };
         if self.quiet_s < QUIET_S {
@@ -91,6 +96,16 @@ mod tests {
         assert_eq!(steps, 1, "no haste");
         assert_eq!(run(&mut overload, 3000, 0.26), 2);
         assert_eq!(run(&mut overload, 3000, 0.05), 6);
+        assert_eq!(overload.cap, None);
+    }
+
+    #[test]
+    fn asking_for_fewer_steps_ends_the_overload_and_its_message() {
+        let mut overload = Overload::new(0.025);
+        run(&mut overload, 100, 0.5);
+        assert_eq!(overload.cap, Some(1));
+        assert_eq!(overload.limit(1, false), 1);
+        assert_eq!(overload.take(0.001, 1), Some(String::new()));
         assert_eq!(overload.cap, None);
     }
 

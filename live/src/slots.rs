@@ -9,7 +9,7 @@ use candle_core::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use vocoder::engine::Precision;
 use vocoder::render::{Renderer, Settings};
-use vocoder::sampler::{Clip, SamplerKind};
+use vocoder::sampler::Clip;
 use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda, level_of_lambda};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
@@ -79,7 +79,7 @@ impl Kitchen {
     pub fn make(&self, recipe: Recipe) -> Result<Slot> {
         let schedule = recipe.schedule(&self.voice)?;
         let settings = Settings {
-            sampler: SamplerKind::Ancestral,
+            sampler: self.voice.sampler,
             clip: Clip::Signal(1.0),
             start: if recipe.follow == 0 { Start::Noise } else { Start::Given },
             seed: recipe.seed,

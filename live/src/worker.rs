@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rtrb::{Consumer, Producer};
 
-use crate::chunk::{Chunk, Content};
+use crate::chunk::{Boxed, Content};
 use crate::model::Model;
 use crate::overload::Overload;
 use crate::{Status, Telemetry};
@@ -15,8 +15,8 @@ const MOST_FAILURES: usize = 3;
 
 /// See the module. Its thread calls [`Worker::run_one`] as long as there are chunks.
 pub(crate) struct Worker {
-    pub inbox: Consumer<Box<Chunk>>,
-    pub outbox: Producer<Box<Chunk>>,
+    pub inbox: Consumer<Boxed>,
+    pub outbox: Producer<Boxed>,
     model: Box<dyn Model>,
     telemetry: Arc<Telemetry>,
     overload: Overload,
@@ -30,7 +30,7 @@ pub(crate) struct Worker {
     /// The sequence number of the next wet chunk.
     next_out: u64,
     /// Empty boxes, kept for sound that is yet to come.
-    spare: Vec<Box<Chunk>>,
+    spare: Vec<Boxed>,
     /// Wet samples a channel, from the beginning of chunk `next_out` on.
     ready: Vec<Vec<f32>>,
     /// Whether that chunk is the first after a restart.
@@ -41,7 +41,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// A worker over `model`, whose chunks last `chunk_s` seconds.
     pub fn new(
-        (inbox, outbox): (Consumer<Box<Chunk>>, Producer<Box<Chunk>>),
+        (inbox, outbox): (Consumer<Boxed>, Producer<Boxed>),
         model: Box<dyn Model>,
         telemetry: Arc<Telemetry>,
         (channels, chunk_s, lead): (usize, f64, usize),
@@ -151,7 +151,7 @@ impl Worker {
         self.expected = None;
     }
 
-    fn fail(&mut self, chunk: Box<Chunk>, why: &str) {
+    fn fail(&mut self, chunk: Boxed, why: &str) {
         self.failures += 1;
         self.telemetry.set_message(why);
         self.give_up_pending(Content::Failed);
@@ -161,7 +161,7 @@ impl Worker {
         }
     }
 
-    fn send_back(&mut self, mut chunk: Box<Chunk>, content: Content) {
+    fn send_back(&mut self, mut chunk: Boxed, content: Content) {
         chunk.content = content;
         chunk.generation = self.generation;
         // There is room for all boxes that exist; without a player there is nobody to mind.

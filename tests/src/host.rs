@@ -140,11 +140,11 @@ pub fn run(how: &Run, left: &[f32], right: &[f32]) -> Outcome {
     if let Some(state) = &how.state {
         let extension = handle.get_extension::<PluginState>().unwrap();
         // One that can't be loaded changes nothing.
-        let _ = extension.load(&mut handle, &mut &state[..]);
+        let _ = extension.load(&handle, &mut &state[..]);
     }
     let render = handle.get_extension::<PluginRender>().unwrap();
     let mode = if how.offline { RenderMode::Offline } else { RenderMode::Realtime };
-    render.set(&mut handle, mode).unwrap();
+    render.set(&handle, mode).unwrap();
     let params = handle.get_extension::<PluginParams>().unwrap();
     let names = names(&params, &mut handle);
     let value = |handle: &mut PluginMainThreadHandle, name: &str, text: &str| {
@@ -193,8 +193,8 @@ pub fn run(how: &Run, left: &[f32], right: &[f32]) -> Outcome {
         max_frames_count: how.max_block as u32,
     };
     let stopped = plugin.activate(|_, _| (), config).unwrap();
-    let mut handle = plugin.plugin_handle();
-    let latency = handle.get_extension::<PluginLatency>().unwrap().get(&mut handle) as usize;
+    let handle = plugin.plugin_handle();
+    let latency = handle.get_extension::<PluginLatency>().unwrap().get(&handle) as usize;
     let mut outcome = Outcome {
         latency,
         left: Vec::new(),
@@ -216,13 +216,13 @@ pub fn run(how: &Run, left: &[f32], right: &[f32]) -> Outcome {
         scope.spawn(|| process(how, stopped, &mut sides, &later, &mut outcome)).join().unwrap()
     });
     plugin.deactivate(stopped);
-    let mut handle = plugin.plugin_handle();
+    let handle = plugin.plugin_handle();
     let extension = handle.get_extension::<PluginState>().unwrap();
-    extension.save(&mut handle, &mut outcome.state).unwrap();
+    extension.save(&handle, &mut outcome.state).unwrap();
     for (id, name) in &names {
-        let value = params.get_value(&mut handle, *id).unwrap();
+        let value = params.get_value(&handle, *id).unwrap();
         let mut text = [0u8; 256];
-        let text = params.value_to_text(&mut handle, *id, value, &mut text).unwrap();
+        let text = params.value_to_text(&handle, *id, value, &mut text).unwrap();
         outcome.values.push((name.clone(), text_of(text)));
     }
     [outcome.left, outcome.right] = sides;
