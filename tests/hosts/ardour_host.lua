@@ -3,7 +3,7 @@ function check(what, holds)
   print((holds and "ok    " or "FAIL  ") .. what)
 end
 
-AudioEngine:set_backend("None (Dummy)", "Uniform White Noise", "")
+local backend = AudioEngine:set_backend("None (Dummy)", "Uniform White Noise", "")
 local s = create_session(os.getenv("SESSION"), "vocoder", 48000)
 assert(s)
 local unique
@@ -20,7 +20,7 @@ if unique then
     sleep(2)
     local insert = proc:to_insert()
     local latency = insert:signal_latency()
-    local block = AudioEngine:samples_per_cycle()
+    local block = backend:buffer_size()
     -- A chunk of two frames of 12.5 ms; 80 % of it to compute, and what may queue before it, in whole blocks;
     -- 600 samples of window, a frame ahead and 61 of the resampler at 24 kHz, and 121 of the other's.
     local chunk, budget, queued = 1200, 960, 0
