@@ -126,7 +126,12 @@ impl How {
     pub fn told(&self) -> String {
         match (&self.schedule, self.steps) {
             (Some(schedule), None) => format!("schedule {schedule}"),
-            (_, steps) => format!("{} steps", steps.unwrap_or(DEFAULT_STEPS)),
+            (_, Some(steps)) => format!("{steps} steps"),
+            (None, None) => {
+                let voice = voices::load(&self.voice);
+                let steps = voice.map_or(DEFAULT_STEPS, |voice| voice.default_steps(DEFAULT_STEPS));
+                format!("{steps} steps")
+            }
         }
     }
 }

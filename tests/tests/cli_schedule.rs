@@ -63,6 +63,13 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
     assert!(distance(&rows[2]) < distance(&rows[1]), "{rows}");
     assert!(Voice::load(&out).unwrap().schedules[&1][0] > 2.0 * FIRST_LEVEL);
 
+    // Another sampler wants other levels, and is what the voice is then rendered by.
+    let other = learn(&["1"], &["--sampler", "dpm++2m"]);
+    assert!(other.stderr.contains("dropping the schedules for the sampler"), "{}", other.stderr);
+    assert_eq!(Voice::load(&out).unwrap().sampler.to_string(), "dpm++2m");
+    let again = learn(&["1"], &[]);
+    assert!(again.stderr.contains("1 steps: known already"), "{}", again.stderr);
+
     let shown =
         json(&output(arguments!["schedule", "show", "--voice", &out, "--steps", "1", "--json"]));
     assert_eq!(shown["learned"], true);

@@ -213,8 +213,8 @@ impl Voice {
         Network::new(&self.model, &weights)
     }
 
-    /// The number of steps to render with where none is asked for: `usual`, but for a voice that was
-    /// distilled to fewer, the most that it was made for.
+    /// The number of steps to render with where none is asked for: `usual`, but for a voice that was made
+    /// for a sampler of its own in fewer steps, as a distilled one is, the most of these.
     pub fn default_steps(&self, usual: usize) -> usize {
         match self.schedules.keys().next_back() {
             Some(&most) if self.sampler != SamplerKind::default() => most.min(usual),

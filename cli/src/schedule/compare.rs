@@ -44,8 +44,8 @@ pub struct CompareArgs {
     /// out [default: the voice's own]
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
     polish: Option<u8>,
-    /// The samplers; each schedule is rendered by each
-    #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["ancestral"])]
+    /// The samplers; each schedule is rendered by each [default: the voice's own, ancestral for most]
+    #[arg(long, value_name = "NAME", num_args = 1..)]
     sampler: Vec<SamplerKind>,
     /// Candidates of the grid search; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 24)]
@@ -103,7 +103,9 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     clips.retain(|clip| clip.samples.len() >= CLIP_SECONDS * rate as usize);
     let (clips, others) = halves(clips);
     let mut rows = Vec::new();
-    for (i, &sampler) in args.sampler.iter().enumerate() {
+    let own = [voice.sampler];
+    let samplers = if args.sampler.is_empty() { &own[..] } else { &args.sampler };
+    for (i, &sampler) in samplers.iter().enumerate() {
         let how = (sampler, start, false);
         let learner = Learner::new(&voice, &device, how, clips.clone(), count)?;
         let searcher = Learner::new(&voice, &device, how, others.clone(), count)?;

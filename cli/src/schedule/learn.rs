@@ -57,7 +57,8 @@ pub struct LearnArgs {
     /// voice itself]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The sampler that will use them [default: the voice's own, ancestral for most]
+    /// The sampler that will use them, which the voice then is rendered by; levels for another are
+    /// dropped [default: the voice's own, ancestral for most]
     #[arg(long)]
     sampler: Option<SamplerKind>,
     /// Clips of two seconds that each candidate renders
@@ -99,6 +100,13 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
         voice.schedules.clear();
         voice.polish = rounds;
     }
+    if let Some(sampler) = args.sampler.filter(|sampler| *sampler != voice.sampler) {
+        if !voice.schedules.is_empty() {
+            progress.note(format!("dropping the schedules for the sampler {}", voice.sampler));
+        }
+        voice.schedules.clear();
+        voice.sampler = sampler;
+    }
     let mut wanted: Vec<usize> = args.steps.iter().map(|&steps| steps as usize).collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -110,7 +118,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
     let clips = judged(corpus, args.clips as usize);
     let source = voice.clone();
-    let how = (args.sampler.unwrap_or(voice.sampler), start, args.hold_first);
+    let how = (voice.sampler, start, args.hold_first);
     let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
     let alone = learner.griffin_lim()?;
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
@@ -201,12 +209,13 @@ fn take_schedules(voice: &mut Voice, out: &Path) {
     let Ok(earlier) = Voice::load(out) else { return };
     let bare = |voice: &Voice| {
         let mut voice = voice.clone();
-        (voice.start, voice.polish) = (Start::Noise, 0);
+        (voice.start, voice.polish, voice.sampler) = (Start::Noise, 0, SamplerKind::default());
         voice.schedules.clear();
         voice.content_hash().ok()
     };
     if bare(voice) == bare(&earlier) {
         (voice.start, voice.polish) = (earlier.start, earlier.polish);
+        voice.sampler = earlier.sampler;
         voice.schedules = earlier.schedules;
     }
 }
