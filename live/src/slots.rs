@@ -86,7 +86,7 @@ impl Kitchen {
             chunk_frames: 1,
             polish: self.polish,
             precision: self.precision,
-            guidance: Default::default(),
+            guidance: 1.0,
             schedule,
         };
         let renderers = (0..self.lanes)
