@@ -16,7 +16,7 @@ build:
 
 ## The program with sound: `vocoder play`. On Linux it needs ALSA's headers, which are installed.
 sound:
-	@scripts/setup sound
+	@scripts/setup-plugin
 	$(CARGO) build --release --locked --workspace --bin vocoder --features vocoder-cli/sound $(CARGO_FLAGS)
 
 ## Every test of every package (the end-to-end tests run the program that `build` made).

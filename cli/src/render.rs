@@ -1,9 +1,9 @@
 //! `vocoder render`: mels or audio to wav.
 
 mod levels;
+mod rule;
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -33,6 +33,8 @@ use crate::source::Source;
 use crate::start;
 use crate::stream;
 use crate::voices;
+
+pub use rule::Rule;
 
 /// Steps where neither --steps nor a schedule's file says how many.
 pub const DEFAULT_STEPS: usize = 6;
@@ -112,15 +114,6 @@ pub struct How {
     pub chunk: f64,
 }
 
-/// What turns mels into sound.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rule {
-    /// A voice's network, by this sampler.
-    Network(SamplerKind),
-    /// No network, but so many rounds.
-    GriffinLim(usize),
-}
-
 impl How {
     /// "6 steps", for titles.
     pub fn told(&self) -> String {
@@ -132,25 +125,6 @@ impl How {
                 let steps = voice.map_or(DEFAULT_STEPS, |voice| voice.default_steps(DEFAULT_STEPS));
                 format!("{steps} steps")
             }
-        }
-    }
-}
-
-impl FromStr for Rule {
-    type Err = vocoder::Error;
-
-    fn from_str(name: &str) -> Result<Self, vocoder::Error> {
-        match name {
-            "griffin-lim" => Ok(Self::GriffinLim(GriffinLim::default().iterations)),
-            _ => match name.strip_prefix("griffin-lim:").map(str::parse) {
-                Some(Ok(rounds @ 0..=1000)) => Ok(Self::GriffinLim(rounds)),
-                Some(_) => Err(vocoder::Error::mismatch(
-                    "sampler",
-                    "griffin-lim:0 to griffin-lim:1000",
-                    name,
-                )),
-                None => name.parse().map(Self::Network),
-            },
         }
     }
 }
