@@ -6,71 +6,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use live::{Compute, Controls, MAX_STEPS, Wait};
+use live::{Controls, MAX_STEPS};
 use nice_plug::prelude::*;
 
+mod choices;
 pub mod text;
+
+pub use choices::{Device, Quality, SeedMode, Waiting};
 
 use crate::state::{Saved, VERSION};
 use crate::voices::{Clip, VoiceRef};
 
 /// How long mix and gain take to follow a change.
 const SMOOTHING_MS: f32 = 20.0;
-
-/// What latency is spent on; as [`live::Quality`].
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quality {
-    /// The least latency.
-    #[id = "low"]
-    #[name = "Low latency"]
-    Low,
-    /// Under 100 ms with the streaming voice.
-    #[id = "balanced"]
-    Balanced,
-    /// The best sound.
-    #[id = "studio"]
-    Studio,
-}
-
-/// Whether the noise is the same in each pass.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SeedMode {
-    /// The same input gives the same output.
-    #[id = "fixed"]
-    Fixed,
-    /// Each pass draws other noise.
-    #[id = "running"]
-    Running,
-}
-
-/// Whether the host's audio thread may wait for inference.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
-    /// When the host says that it renders offline.
-    #[id = "auto"]
-    Auto,
-    /// Always, for hosts that render offline without saying so.
-    #[id = "always"]
-    Always,
-}
-
-/// Where the network is computed.
-#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    /// The engine for CPUs.
-    #[id = "cpu"]
-    #[name = "CPU"]
-    Cpu,
-    /// The first GPU, in builds that have one.
-    #[id = "gpu"]
-    #[name = "GPU"]
-    Gpu,
-}
-
-impl Device {
-    /// Whether this build can compute on a GPU.
-    pub const GPU_BUILT: bool = cfg!(any(feature = "cuda", feature = "metal"));
-}
 
 /// What happens to the mel between input and output.
 #[derive(Params)]
@@ -391,34 +339,6 @@ fn counted<T>(changes: &Arc<AtomicU32>) -> Arc<dyn Fn(T) + Send + Sync> {
     Arc::new(move |_| {
         changes.fetch_add(1, Relaxed);
     })
-}
-
-impl From<Quality> for live::Quality {
-    fn from(quality: Quality) -> Self {
-        match quality {
-            Quality::Low => Self::Low,
-            Quality::Balanced => Self::Balanced,
-            Quality::Studio => Self::Studio,
-        }
-    }
-}
-
-impl From<Waiting> for Wait {
-    fn from(waiting: Waiting) -> Self {
-        match waiting {
-            Waiting::Auto => Self::Auto,
-            Waiting::Always => Self::Always,
-        }
-    }
-}
-
-impl From<Device> for Compute {
-    fn from(device: Device) -> Self {
-        match device {
-            Device::Cpu => Self::Cpu,
-            Device::Gpu => Self::Gpu,
-        }
-    }
 }
 
 #[cfg(test)]
