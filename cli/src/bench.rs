@@ -13,8 +13,7 @@ use vocoder::network::initial_weights;
 use vocoder::noise::Noise;
 use vocoder::render::{Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
-use vocoder::start::Start;
-use vocoder::voice::{Provenance, Voice};
+use vocoder::voice::Voice;
 
 use crate::{interrupt, output, voices};
 
@@ -131,16 +130,7 @@ fn find(name: &str) -> Result<Voice> {
     let mel = MelConfig::default();
     let Ok(model) = ModelConfig::preset(name, mel.n_mels) else { return voices::load(name) };
     let weights = initial_weights(&model, 1)?;
-    Ok(Voice {
-        model,
-        mel,
-        start: Start::Noise,
-        polish: 0,
-        sampler: SamplerKind::default(),
-        schedules: Default::default(),
-        provenance: Provenance::default(),
-        weights,
-    })
+    Ok(Voice::new(model, mel, weights))
 }
 
 /// One row of the table.

@@ -30,7 +30,7 @@ pub(crate) struct Link {
 }
 
 /// See the module.
-pub(crate) struct Half {
+pub(crate) struct Bridge {
     timing: Timing,
     max_block: usize,
     link: Link,
@@ -59,7 +59,7 @@ pub(crate) struct Half {
     patience: Duration,
 }
 
-impl Half {
+impl Bridge {
     /// `boxes` circulate; `channels` are 1 or 2.
     pub fn new(
         timing: Timing,
@@ -92,6 +92,11 @@ impl Half {
         }
     }
 
+    /// See [`crate::Player::timing`].
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
     /// Wakes `worker` for each chunk from now on.
     pub fn wakes(&mut self, worker: Thread) {
         self.link.worker = Some(worker);
@@ -118,7 +123,8 @@ impl Half {
 
     /// Goes on where `old` is, if both have the same timing: the dry sound passes without a gap.
     pub fn continue_from(&mut self, old: &Self) {
-        let shape = |half: &Self| (half.timing, half.dry.len(), half.dry.first().map(Vec::len));
+        let shape =
+            |bridge: &Self| (bridge.timing, bridge.dry.len(), bridge.dry.first().map(Vec::len));
         if shape(self) != shape(old) {
             return;
         }

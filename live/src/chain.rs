@@ -10,10 +10,10 @@ use vocoder::start::Start;
 
 use crate::chunk::Chunk;
 use crate::clip::{ClipMel, Notes};
+use crate::loader::{Loader, Slot, SlotKey, SlotMaker};
 use crate::model::Model;
 use crate::resample::Resampler;
 use crate::shape::Shaper;
-use crate::slots::{Kitchen, Recipe, Slot, Slots};
 use crate::watch::Watch;
 use crate::{Controls, NoteEvent, Status, Telemetry};
 
@@ -24,7 +24,7 @@ pub(crate) struct Chain {
     rates: (u32, u32),
     source: Source,
     lanes: Vec<Lane>,
-    slots: Slots,
+    loader: Loader,
     current: Option<Box<Slot>>,
     /// The one that is fading in, and the voice's sample from which on.
     next: Option<(Box<Slot>, u64)>,
@@ -32,7 +32,7 @@ pub(crate) struct Chain {
     frames: u64,
     rendered: u64,
     passes: u64,
-    watch: Option<Watch>,
+    watch: Watch,
     telemetry: Arc<Telemetry>,
 }
 
@@ -94,40 +94,40 @@ impl Lane {
 impl Chain {
     /// A chain for the input's sound.
     pub fn of_input(
-        kitchen: Kitchen,
+        maker: SlotMaker,
         rate: u32,
-        watch: Option<Watch>,
+        watch: Watch,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self> {
-        Self::new(kitchen, rate, Source::Input, watch, telemetry)
+        Self::new(maker, rate, Source::Input, watch, telemetry)
     }
 
     /// A chain for notes on `clip`.
     pub fn of_clip(
-        kitchen: Kitchen,
+        maker: SlotMaker,
         rate: u32,
         clip: Option<ClipMel>,
-        watch: Option<Watch>,
+        watch: Watch,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self> {
-        let notes = Notes::new(&kitchen.voice.mel, clip.map(Arc::new));
+        let notes = Notes::new(&maker.voice.mel, clip);
         let source = Source::Clip(Box::new(ClipSource { notes, taken: 0 }));
-        Self::new(kitchen, rate, source, watch, telemetry)
+        Self::new(maker, rate, source, watch, telemetry)
     }
 
     fn new(
-        kitchen: Kitchen,
+        maker: SlotMaker,
         rate: u32,
         source: Source,
-        watch: Option<Watch>,
+        watch: Watch,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self> {
-        let mel = kitchen.voice.mel.clone();
+        let mel = maker.voice.mel.clone();
         let rates = (rate, mel.sample_rate);
         Ok(Self {
-            prior: Prior::new(kitchen.voice.model.prior, &mel)?,
-            lanes: (0..kitchen.lanes).map(|_| Lane::new(&mel, rates)).collect::<Result<_>>()?,
-            slots: Slots::new(kitchen)?,
+            prior: Prior::new(maker.voice.model.prior, &mel)?,
+            lanes: (0..maker.lanes).map(|_| Lane::new(&mel, rates)).collect::<Result<_>>()?,
+            loader: Loader::new(maker)?,
             mel,
             rates,
             source,
@@ -142,10 +142,10 @@ impl Chain {
     }
 
     /// Samples of the host after its place that an output sample waits for.
-    pub fn look_ahead(kitchen: &Kitchen, rate: u32, of_input: bool) -> usize {
-        let voice = &kitchen.voice;
+    pub fn look_ahead(maker: &SlotMaker, rate: u32, of_input: bool) -> usize {
+        let voice = &maker.voice;
         let most = crate::MAX_STEPS;
-        let ahead = latency(&voice.model, &voice.mel, &Start::Noise, most, kitchen.polish);
+        let ahead = latency(&voice.model, &voice.mel, &Start::Noise, most, maker.polish);
         let low = voice.mel.sample_rate;
         let (down, up) = (Resampler::new(rate, low), Resampler::new(low, rate));
         let (mel, down) = if of_input { (ahead.mel, down.look_ahead()) } else { (0, 0) };
@@ -175,27 +175,31 @@ impl Chain {
 
     /// Sees that a slot for the controls is there or on its way; starts to fade to one that came.
     fn arrange(&mut self, controls: &Controls, wait: bool) -> Result<()> {
-        let recipe = Recipe::new(controls, self.passes);
-        let has = |slot: &Slot| slot.recipe == recipe;
-        if self.next.as_ref().map_or(self.current.as_deref().is_some_and(has), |(s, _)| has(s)) {
+        // One change after the other.
+        let key = SlotKey::new(controls, self.passes);
+        if self.next.is_some() || self.current.as_ref().is_some_and(|slot| slot.key == key) {
             return Ok(());
         }
-        if self.next.is_some() {
-            // One change after the other.
-            return Ok(());
-        }
-        let Some(slot) = self.slots.get(recipe, wait)? else { return Ok(()) };
+        let Some(slot) = self.loader.get(key, wait)? else { return Ok(()) };
         self.telemetry.set_levels(&slot.levels);
-        if self.current.is_none() {
-            self.current = Some(slot);
+        if self.frames == 0 {
+            // At the beginning of a stream there is nothing to fade from.
+            self.take_over(slot);
         } else {
             self.next = Some((slot, self.frames * self.mel.hop as u64));
         }
         Ok(())
     }
 
+    /// `slot` is the one that is heard, from now on alone.
+    fn take_over(&mut self, slot: Box<Slot>) {
+        if let Some(old) = self.current.replace(slot) {
+            self.loader.free(old);
+        }
+    }
+
     /// The whitened input of the frames before the new ones, for chains that follow it.
-    fn whiten(&mut self, index: usize, count: usize) -> Result<Vec<f32>> {
+    fn whiten(&mut self, index: usize) -> Result<Vec<f32>> {
         let lane = &mut self.lanes[index];
         let (bands, hop) = (self.mel.n_mels, self.mel.hop);
         let known = lane.heard.len() / bands;
@@ -207,7 +211,7 @@ impl Chain {
         let from = known.saturating_sub(1);
         let to = total.saturating_sub(1);
         let mut signal: Vec<f32> = lane.carrier.drain(..(to - from) * hop).collect();
-        let follows = |slot: &Slot| slot.recipe.follow > 0;
+        let follows = |slot: &Slot| slot.key.follow > 0;
         let wanted = self.current.as_deref().is_some_and(follows)
             || self.next.as_ref().is_some_and(|(slot, _)| follows(slot));
         if wanted {
@@ -215,52 +219,46 @@ impl Chain {
         }
         let keep = total.saturating_sub(2) * bands;
         lane.heard = mel.data[keep..].to_vec();
-        debug_assert_eq!(total - known, count);
         Ok(signal)
     }
 
     /// Renders the new frames of a lane into its `low`.
     fn render(&mut self, index: usize, temperature: f32) -> Result<()> {
-        let count = self.lanes[index].fresh.len() / self.mel.n_mels;
         let guide = match self.source {
-            Source::Input => self.whiten(index, count)?,
+            Source::Input => self.whiten(index)?,
             Source::Clip(_) => Vec::new(),
         };
-        let lane = &mut self.lanes[index];
-        let mel =
-            Mel { config: self.mel.clone(), frames: count, data: std::mem::take(&mut lane.shaped) };
+        let (hop, lane) = (self.mel.hop as u64, &mut self.lanes[index]);
+        let mel = Mel {
+            config: self.mel.clone(),
+            frames: lane.shaped.len() / self.mel.n_mels,
+            data: std::mem::take(&mut lane.shaped),
+        };
+        let run = |slot: &mut Slot, guide: &[f32]| {
+            let renderer = &mut slot.renderers[index];
+            renderer.set_temperature(temperature);
+            renderer.push_given(guide);
+            renderer.push(&mel)
+        };
         lane.low.clear();
         if let Some(slot) = &mut self.current {
-            let renderer = &mut slot.renderers[index];
-            renderer.set_temperature(temperature);
-            renderer.push_given(&guide);
-            lane.low = renderer.push(&mel)?;
+            lane.low = run(slot, &guide)?;
         }
-        lane.shaped = mel.data;
         if let Some((slot, since)) = &mut self.next {
-            let mel = Mel {
-                config: self.mel.clone(),
-                frames: count,
-                data: std::mem::take(&mut lane.shaped),
-            };
-            let renderer = &mut slot.renderers[index];
-            renderer.set_temperature(temperature);
             // Its first frame is the stream's of sample `since`; guides before it are not its own.
-            let first_guide =
-                (self.frames * self.mel.hop as u64).saturating_sub(self.mel.hop as u64);
+            let first_guide = (self.frames * hop).saturating_sub(hop);
             let skip = (since.saturating_sub(first_guide) as usize).min(guide.len());
-            renderer.push_given(&guide[skip..]);
-            let fresh = renderer.push(&mel)?;
-            lane.shaped = mel.data;
+            let fresh = run(slot, &guide[skip..])?;
             // Both lists end with the same sample.
             let shared = fresh.len().min(lane.low.len());
             let begin = lane.low.len() - shared;
             let fading = lane.low[begin..].iter_mut().zip(&fresh[fresh.len() - shared..]);
             for (sample, (old, new)) in (self.rendered + begin as u64..).zip(fading) {
-                let share = (sample - *since + 1) as f32 / self.mel.hop as f32;
+                let share = (sample - *since + 1) as f32 / hop as f32;
                 *old += (new - *old) * share.min(1.0);
             }
         }
+        lane.shaped = mel.data;
         Ok(())
     }
 }
@@ -321,38 +319,21 @@ impl Model for Chain {
             clip.notes.reset();
             clip.taken = 0;
         }
-        if let Some((slot, _)) = self.next.take()
-            && let Some(old) = self.current.replace(slot)
-        {
-            self.slots.free(old);
+        if let Some((slot, _)) = self.next.take() {
+            self.take_over(slot);
         }
         for renderer in self.current.iter_mut().flat_map(|slot| &mut slot.renderers) {
             renderer.reset();
         }
         (self.frames, self.rendered) = (0, 0);
-        if let Some(watch) = &mut self.watch {
-            watch.reset();
-        }
+        self.watch.reset();
         self.passes += 1;
     }
 
     fn push(&mut self, chunk: &Chunk, out: &mut [Vec<f32>]) -> Result<()> {
-        // At the beginning of a stream there is nothing to fade from.
-        if self.frames == 0
-            && let Some(slot) = &self.current
-            && slot.recipe != Recipe::new(&chunk.controls, self.passes)
-            && let Some(slot) =
-                self.slots.get(Recipe::new(&chunk.controls, self.passes), chunk.waited_for)?
-        {
-            self.telemetry.set_levels(&slot.levels);
-            if let Some(old) = self.current.replace(slot) {
-                self.slots.free(old);
-            }
-        }
         self.arrange(&chunk.controls, chunk.waited_for)?;
         self.hear(chunk)?;
         let bands = self.mel.n_mels;
-        let count = self.lanes[0].fresh.len() / bands;
         for index in 0..self.lanes.len() {
             let lane = &mut self.lanes[index];
             lane.shaped.clear();
@@ -373,17 +354,14 @@ impl Model for Chain {
             other.extend_from_slice(&lanes[0][from..]);
         }
         let lane = &self.lanes[0];
-        if let Some(watch) = &mut self.watch {
-            watch.take(&lane.fresh, &lane.low)?;
-        }
+        self.watch.take(&lane.fresh, &lane.low)?;
         self.rendered += lane.low.len() as u64;
-        self.frames += count as u64;
+        self.frames += (lane.fresh.len() / bands) as u64;
         if let Some((_, since)) = &self.next
             && self.rendered >= since + self.mel.hop as u64
             && let Some((slot, _)) = self.next.take()
-            && let Some(old) = self.current.replace(slot)
         {
-            self.slots.free(old);
+            self.take_over(slot);
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 //! together in one mel.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use vocoder::audio::{AudioReader, resample};
 use vocoder::mel::{MelConfig, MelExtractor, Power, file};
@@ -19,7 +18,7 @@ const MOST_NOTES: usize = 8;
 const LONGEST_S: f64 = 60.0;
 
 /// A clip's frames, and the pitch that it was played at.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ClipMel {
     /// `[frames][n_mels]`.
     pub data: Vec<f32>,
@@ -84,7 +83,7 @@ struct Note {
 /// Plays notes on a clip.
 pub(crate) struct Notes {
     config: MelConfig,
-    clip: Option<Arc<ClipMel>>,
+    clip: Option<ClipMel>,
     notes: Vec<Note>,
     /// Shapers that are not in use.
     idle: Vec<Shaper>,
@@ -92,7 +91,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub fn new(config: &MelConfig, clip: Option<Arc<ClipMel>>) -> Self {
+    pub fn new(config: &MelConfig, clip: Option<ClipMel>) -> Self {
         Self {
             idle: (0..MOST_NOTES).map(|_| Shaper::new(config)).collect(),
             silence: config.min_value(),
@@ -204,7 +203,7 @@ mod tests {
         let config = MelConfig::default();
         // Each frame as loud as its number says.
         let data = (0..frames).flat_map(|f| vec![-5.0 + 0.1 * f as f32; config.n_mels]).collect();
-        Notes::new(&config, Some(Arc::new(ClipMel { data, root: 60.0 })))
+        Notes::new(&config, Some(ClipMel { data, root: 60.0 }))
     }
 
     fn run(notes: &mut Notes, controls: &Controls, count: usize) -> Vec<f32> {

@@ -8,24 +8,24 @@
 //! ```text
 //! host's thread          worker                              loader
 //! -------------          ------                              ------
-//! player.rs   --chunk--> worker.rs -> chain.rs               slots.rs
+//! player.rs   --chunk--> worker.rs -> chain.rs               loader.rs
 //!     ^                      resample, mel, shape,  <-slot--  renderers for other steps,
 //!     `------chunk------     renderer, resample     --slot->  seeds and follows
 //! ```
 
+mod bridge;
 mod chain;
 mod chunk;
 mod clip;
 mod controls;
 mod fade;
-mod half;
+mod loader;
 mod model;
 mod offline;
 mod overload;
 mod player;
 mod resample;
 mod shape;
-mod slots;
 mod telemetry;
 mod timing;
 mod voices;

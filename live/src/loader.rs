@@ -26,16 +26,16 @@ const NEAREST: f64 = 3.5;
 /// How long an offline render waits for a renderer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a renderer is made for; another recipe needs another renderer.
+/// What a renderer is made for; another key needs another renderer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Recipe {
+pub(crate) struct SlotKey {
     pub steps: usize,
     /// Of [`FOLLOW_PLACES`]; 0 starts from noise.
     pub follow: u8,
     pub seed: u64,
 }
 
-impl Recipe {
+impl SlotKey {
     /// What `controls` ask for, `pass` being how often the stream was restarted.
     pub fn new(controls: &Controls, pass: u64) -> Self {
         let steps = controls.steps.clamp(1, crate::MAX_STEPS);
@@ -60,14 +60,14 @@ impl Recipe {
 
 /// A renderer a lane.
 pub(crate) struct Slot {
-    pub recipe: Recipe,
+    pub key: SlotKey,
     pub levels: Vec<f64>,
     pub renderers: Vec<Renderer>,
 }
 
 /// What all slots of a player share.
 #[derive(Clone)]
-pub(crate) struct Kitchen {
+pub(crate) struct SlotMaker {
     pub voice: Arc<Voice>,
     pub device: Device,
     pub lanes: usize,
@@ -75,14 +75,14 @@ pub(crate) struct Kitchen {
     pub precision: Precision,
 }
 
-impl Kitchen {
-    pub fn make(&self, recipe: Recipe) -> Result<Slot> {
-        let schedule = recipe.schedule(&self.voice)?;
+impl SlotMaker {
+    pub fn make(&self, key: SlotKey) -> Result<Slot> {
+        let schedule = key.schedule(&self.voice)?;
         let settings = Settings {
             sampler: self.voice.sampler,
             clip: Clip::Signal(1.0),
-            start: if recipe.follow == 0 { Start::Noise } else { Start::Given },
-            seed: recipe.seed,
+            start: if key.follow == 0 { Start::Noise } else { Start::Given },
+            seed: key.seed,
             chunk_frames: 1,
             polish: self.polish,
             precision: self.precision,
@@ -92,36 +92,36 @@ impl Kitchen {
         let renderers = (0..self.lanes)
             .map(|_| Renderer::new(&self.voice, &self.device, settings.clone()))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Slot { recipe, levels: settings.schedule.levels().to_vec(), renderers })
+        Ok(Slot { key, levels: settings.schedule.levels().to_vec(), renderers })
     }
 }
 
 enum Order {
-    Make(Recipe),
+    Make(SlotKey),
     Free(Box<Slot>),
 }
 
 /// The worker's end of the loader.
-pub(crate) struct Slots {
+pub(crate) struct Loader {
     orders: Option<Sender<Order>>,
     made: Receiver<Result<Box<Slot>>>,
-    asked: Option<Recipe>,
+    asked: Option<SlotKey>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Slots {
+impl Loader {
     /// Starts the loader.
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn new(kitchen: Kitchen) -> Result<Self> {
+    pub fn new(maker: SlotMaker) -> Result<Self> {
         let (orders, taken) = unbounded();
         let (give, made) = unbounded();
         let work = move || {
             for order in taken {
                 match order {
-                    Order::Make(recipe) => {
-                        let _ = give.send(kitchen.make(recipe).map(Box::new));
+                    Order::Make(key) => {
+                        let _ = give.send(maker.make(key).map(Box::new));
                     }
                     Order::Free(slot) => drop(slot),
                 }
@@ -134,16 +134,16 @@ impl Slots {
         Ok(Self { orders: Some(orders), made, asked: None, thread: Some(thread) })
     }
 
-    /// A slot for `recipe`, if it is made by now; with `wait`, when it is made. Asks for it where nobody
+    /// A slot for `key`, if it is made by now; with `wait`, when it is made. Asks for it where nobody
     /// has.
     ///
     /// # Errors
     /// It can't be made.
-    pub fn get(&mut self, recipe: Recipe, wait: bool) -> Result<Option<Box<Slot>>> {
+    pub fn get(&mut self, key: SlotKey, wait: bool) -> Result<Option<Box<Slot>>> {
         loop {
             if self.asked.is_none() {
-                self.asked = Some(recipe);
-                self.order(Order::Make(recipe));
+                self.asked = Some(key);
+                self.order(Order::Make(key));
             }
             let made = if wait {
                 self.made.recv_timeout(PATIENCE).ok()
@@ -153,7 +153,7 @@ impl Slots {
             let Some(made) = made else { return Ok(None) };
             self.asked = None;
             let slot = made?;
-            if slot.recipe == recipe {
+            if slot.key == key {
                 return Ok(Some(slot));
             }
             // Nobody wants that one any more.
@@ -173,7 +173,7 @@ impl Slots {
     }
 }
 
-impl Drop for Slots {
+impl Drop for Loader {
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {

@@ -9,9 +9,9 @@ use vocoder::engine::Precision;
 use vocoder::mel::MelExtractor;
 use vocoder::voice::Voice;
 
+use crate::loader::{SlotKey, SlotMaker};
 use crate::resample::Resampler;
 use crate::shape::Shaper;
-use crate::slots::{Kitchen, Recipe};
 use crate::{Controls, Quality};
 
 /// One channel of a whole clip, re-synthesised as a player at `rate` would under constant controls, as
@@ -39,8 +39,8 @@ pub fn render_offline(
     mel.data.chunks_mut(voice.mel.n_mels).for_each(|frame| shaper.apply(controls, frame));
 
     let (device, polish) = (Device::Cpu, quality.polish());
-    let kitchen = Kitchen { voice: voice.clone(), device, lanes: 1, polish, precision };
-    let mut slot = kitchen.make(Recipe::new(&Controls { follow: 0.0, ..*controls }, 1))?;
+    let maker = SlotMaker { voice: voice.clone(), device, lanes: 1, polish, precision };
+    let mut slot = maker.make(SlotKey::new(&Controls { follow: 0.0, ..*controls }, 1))?;
     let renderer = &mut slot.renderers[0];
     renderer.set_temperature(controls.temperature);
     let sound = renderer.render(&mel)?;

@@ -13,12 +13,12 @@ use vocoder::mel::MelConfig;
 use vocoder::voice::Voice;
 use vocoder::{Error, Result};
 
+use crate::bridge::{Bridge, Link};
 use crate::chain::Chain;
 use crate::chunk::Chunk;
 use crate::clip::ClipMel;
-use crate::half::{Half, Link};
+use crate::loader::SlotMaker;
 use crate::model::Model;
-use crate::slots::Kitchen;
 use crate::timing::Timing;
 use crate::voices::load_voice;
 use crate::watch::{Remote, watch};
@@ -63,6 +63,24 @@ pub struct Setup {
     pub source: Source,
 }
 
+impl Setup {
+    /// One channel of the input at `rate` samples a second, in blocks of at most `max_block`: balanced, on
+    /// the CPU, by the built-in voice, without waiting.
+    pub fn of_input(rate: u32, max_block: usize) -> Self {
+        Self {
+            rate,
+            max_block,
+            channels: 1,
+            quality: Quality::default(),
+            compute: Compute::default(),
+            precision: Precision::default(),
+            voice: VoiceChoice::default(),
+            wait: false,
+            source: Source::Input,
+        }
+    }
+}
+
 /// What is made into mel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
@@ -74,8 +92,7 @@ pub enum Source {
 
 /// See [`Player::process`] for the audio thread; all else is for other threads.
 pub struct Player {
-    half: Half,
-    timing: Timing,
+    bridge: Bridge,
     wait: bool,
     // Dropped last: the worker ends, and is waited for.
     _thread: WorkerThread,
@@ -109,16 +126,16 @@ impl Player {
         telemetry.set_status(Status::Loading);
         telemetry.set_message("");
         let of_input = setup.source == Source::Input;
-        let (kitchen, trouble) = match kitchen(setup, of_input) {
-            Ok((kitchen, notice)) => {
+        let (maker, trouble) = match maker(setup, of_input) {
+            Ok((maker, notice)) => {
                 telemetry.set_message(notice);
-                (Some(kitchen), String::new())
+                (Some(maker), String::new())
             }
             Err(error) => (None, error.to_string()),
         };
-        let (frame_s, look_ahead) = match &kitchen {
-            Some(kitchen) => {
-                (frame_s(&kitchen.voice.mel), Chain::look_ahead(kitchen, setup.rate, of_input))
+        let (frame_s, look_ahead) = match &maker {
+            Some(maker) => {
+                (frame_s(&maker.voice.mel), Chain::look_ahead(maker, setup.rate, of_input))
             }
             None => (
                 frame_s(&MelConfig::default()),
@@ -127,11 +144,11 @@ impl Player {
         };
         let timing = Timing::new(setup.rate, setup.max_block, setup.quality, frame_s, look_ahead);
         let mut remote = None;
-        let model: Box<dyn Model> = match kitchen {
-            Some(kitchen) => {
-                let (watch, reader) = watch(&kitchen.voice.mel)?;
+        let model: Box<dyn Model> = match maker {
+            Some(maker) => {
+                let (watch, reader) = watch(&maker.voice.mel)?;
                 remote = Some(reader);
-                Box::new(chain(setup, kitchen, watch, &telemetry)?)
+                Box::new(chain(setup, maker, watch, &telemetry)?)
             }
             None => {
                 telemetry.set_status(Status::Failed);
@@ -152,7 +169,7 @@ impl Player {
     ) -> Result<Self> {
         let began = Instant::now();
         let clock = Box::new(move || began.elapsed().as_secs_f64());
-        let (mut half, mut worker) = connect(model, setup, timing, telemetry, clock);
+        let (mut bridge, mut worker) = connect(model, setup, timing, telemetry, clock);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let run = move || {
@@ -169,31 +186,32 @@ impl Player {
             .name("vocoder-worker".into())
             .spawn(run)
             .map_err(|error| Error::mismatch("worker", "a new thread", error))?;
-        half.wakes(thread.thread().clone());
+        bridge.wakes(thread.thread().clone());
         let _thread = WorkerThread { stop, thread: Some(thread) };
-        Ok(Self { half, timing, wait: setup.wait, _thread })
+        Ok(Self { bridge, wait: setup.wait, _thread })
     }
 
     /// For tests of the time limit.
     #[cfg(test)]
     pub(crate) fn set_patience(&mut self, patience: Duration) {
-        self.half.set_patience(patience);
+        self.bridge.set_patience(patience);
     }
 
     /// Lengths that stay for as long as the player lives.
     pub fn timing(&self) -> Timing {
-        self.timing
+        self.bridge.timing()
     }
 
     /// From input to output, in samples of the host.
     pub fn latency(&self) -> u32 {
-        self.timing.latency as u32
+        self.timing().latency as u32
     }
 
     /// Processes a block in place, on the audio thread: it neither allocates nor locks nor frees, and
     /// waits only where the setup says so.
     ///
-    /// `mix` (0 dry to 1 wet; bypass is 0) and `gain` hold a value a sample. `notes` are (sample in the
+    /// `channels` are as many as the setup says, `mix` (0 dry to 1 wet; bypass is 0) and `gain` hold a
+    /// value a sample; all are of the same length. `notes` are (sample in the
     /// block, event) in order; none for effects. Dry and wet come out [`Player::latency`] samples
     /// after they went in; the block may have any length.
     ///
@@ -206,7 +224,7 @@ impl Player {
         gain: &[f32],
         notes: &[(u32, NoteEvent)],
     ) -> bool {
-        self.half.process(channels, controls, (mix, gain), notes, self.wait)
+        self.bridge.process(channels, controls, (mix, gain), notes, self.wait)
     }
 
     /// Whether the audio thread waits for the worker from now on. Allowed on the audio thread.
@@ -216,13 +234,13 @@ impl Player {
 
     /// Forgets what was heard. Allowed on the audio thread.
     pub fn reset(&mut self) {
-        self.half.reset();
+        self.bridge.reset();
     }
 
     /// Takes over from `old`: with the same timing the dry sound goes on without a gap until the wet sound
     /// is there. Allowed on the audio thread, where `old` must not be dropped.
     pub fn continue_from(&mut self, old: &Self) {
-        self.half.continue_from(&old.half);
+        self.bridge.continue_from(&old.bridge);
     }
 }
 
@@ -248,7 +266,7 @@ fn frame_s(mel: &MelConfig) -> f64 {
 }
 
 /// What renderers are made of, and what is to be said about it.
-fn kitchen(setup: &Setup, of_input: bool) -> Result<(Kitchen, &'static str)> {
+fn maker(setup: &Setup, of_input: bool) -> Result<(SlotMaker, &'static str)> {
     let voice: Arc<Voice> = load_voice(&setup.voice)?.voice;
     let (device, notice) = match setup.compute {
         Compute::Cpu => (Device::Cpu, ""),
@@ -259,7 +277,7 @@ fn kitchen(setup: &Setup, of_input: bool) -> Result<(Kitchen, &'static str)> {
     };
     let lanes = if of_input { setup.channels } else { 1 };
     let (polish, precision) = (setup.quality.polish(), setup.precision);
-    Ok((Kitchen { voice, device, lanes, polish, precision }, notice))
+    Ok((SlotMaker { voice, device, lanes, polish, precision }, notice))
 }
 
 fn gpu() -> Option<Device> {
@@ -274,16 +292,16 @@ fn gpu() -> Option<Device> {
 
 fn chain(
     setup: &Setup,
-    kitchen: Kitchen,
+    maker: SlotMaker,
     watch: crate::watch::Watch,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Chain> {
     let clip = match &setup.source {
         Source::Input => {
-            return Chain::of_input(kitchen, setup.rate, Some(watch), telemetry.clone());
+            return Chain::of_input(maker, setup.rate, watch, telemetry.clone());
         }
         Source::Clip(None) => None,
-        Source::Clip(Some(path)) => match ClipMel::read(path, &kitchen.voice.mel) {
+        Source::Clip(Some(path)) => match ClipMel::read(path, &maker.voice.mel) {
             Ok(clip) => Some(clip),
             Err(error) => {
                 telemetry.set_message(error.to_string());
@@ -291,7 +309,7 @@ fn chain(
             }
         },
     };
-    Chain::of_clip(kitchen, setup.rate, clip, Some(watch), telemetry.clone())
+    Chain::of_clip(maker, setup.rate, clip, watch, telemetry.clone())
 }
 
 /// The audio thread's half and the worker, joined by queues that have room for all boxes there are.
@@ -301,7 +319,7 @@ pub(crate) fn connect(
     timing: Timing,
     telemetry: Arc<Telemetry>,
     clock: Box<dyn FnMut() -> f64 + Send>,
-) -> (Half, Worker) {
+) -> (Bridge, Worker) {
     let count = (timing.latency + setup.max_block).div_ceil(timing.chunk) + SLACK;
     let boxes = (0..count).map(|_| Chunk::new(setup.channels, timing.chunk)).collect();
     let (outbox, worker_in) = RingBuffer::new(count);
@@ -309,10 +327,10 @@ pub(crate) fn connect(
     let chunk_s = timing.chunk as f64 / f64::from(setup.rate);
     let link = Link { outbox, inbox, worker: None };
     let place = (setup.rate, setup.max_block, setup.channels);
-    let half = Half::new(timing, place, boxes, link, telemetry.clone());
+    let bridge = Bridge::new(timing, place, boxes, link, telemetry.clone());
     let lengths = (setup.channels, chunk_s, timing.lead);
     let worker = Worker::new((worker_in, worker_out), model, telemetry, lengths, clock);
-    (half, worker)
+    (bridge, worker)
 }
 
 /// Stands where a voice is missing.

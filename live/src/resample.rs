@@ -4,8 +4,12 @@
 //! m from/to input samples: nothing is shifted, so the filter's reach is the only delay. The filter is
 //! flat to 0.45 of the lower rate (10.8 kHz of 24 kHz), and what it lets through above half of that rate
 //! is below -95 dB (Kaiser 1974).
+//!
+//! `vocoder::audio` resamples whole files by rubato's FFT, in blocks of 1024 and more: a latency that a player
+//! can't afford. Its sinc resampler works in chunks of one size and tells its delay rounded to samples, so
+//! that dry and wet would not meet exactly.
 
-/// Half the filter, in samples of the lower rate: 2.5 ms at 24 kHz.
+/// Bridge the filter, in samples of the lower rate: 2.5 ms at 24 kHz.
 const HALF: f64 = 60.0;
 
 /// Kaiser's beta for 97 dB: 0.1102 (A - 8.7).

@@ -75,7 +75,7 @@ proptest! {
         let mut bench = Bench::new(max_block, quality, delay, "");
         for (percent, cut_at, reset) in &cycles {
             if *reset {
-                bench.half.reset();
+                bench.bridge.reset();
                 bench.played.clear();
                 bench.heard.clear();
             }
@@ -144,7 +144,13 @@ fn a_late_chunk_is_heard_dry_without_a_click() {
         }
         let mut block = vec![0.5f32; 512];
         let ones = vec![1.0; 512];
-        constant.half.process(&mut [&mut block], &Controls::default(), (&ones, &ones), &[], false);
+        constant.bridge.process(
+            &mut [&mut block],
+            &Controls::default(),
+            (&ones, &ones),
+            &[],
+            false,
+        );
         out.extend(block);
     }
     assert!(constant.telemetry.late() > 0);
@@ -220,8 +226,8 @@ fn another_player_goes_on_with_the_dry_sound_of_the_last() {
         bench.cycle(&[512], 0, &Controls::default());
     }
     let mut next = Bench::new(512, Quality::Low, 100, "");
-    next.half.continue_from(&bench.half);
-    std::mem::swap(&mut bench.half, &mut next.half);
+    next.bridge.continue_from(&bench.bridge);
+    std::mem::swap(&mut bench.bridge, &mut next.bridge);
     std::mem::swap(&mut bench.worker, &mut next.worker);
     bench.arrivals.clear();
     for _ in 0..13 {

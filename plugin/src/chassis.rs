@@ -1,14 +1,19 @@
 //! The audio thread's part of both plugins: hands blocks to a [`live::Player`], and swaps players.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use live::{Controls, NoteEvent, Player, Wait};
-use nice_plug::prelude::{Smoother, SmoothingStyle};
+use nice_plug::prelude::*;
 
 use crate::params::Knobs;
 use crate::workshop::{self, Format, Handed, Hatch, Workshop};
+
+/// What a plugin returns when an offline render has waited for longer than its limit.
+pub const TOO_LATE: ProcessStatus =
+    ProcessStatus::Error("inference took longer than an offline render may wait");
 
 /// How long it takes to fade to the input and back.
 const BYPASS_MS: f32 = 10.0;
@@ -49,7 +54,7 @@ pub struct Played {
     pub in_time: bool,
     /// The latency of a player that took over in this block.
     pub new_latency: Option<u32>,
-    /// Something changed that [`Workshop::update`] is to see to.
+    /// Something changed that [`Workshop::update`] is to see to; it was asked for.
     pub wants_update: bool,
 }
 
@@ -76,6 +81,12 @@ impl Chassis {
     /// Unparks `updater` when something changed that [`Workshop::update`] is to see to.
     pub fn rings(&mut self, updater: Option<Thread>) {
         self.updater = updater;
+    }
+
+    /// As [`Chassis::activate`], for what the host says; none after an error, which the log tells.
+    pub fn get_ready(&mut self, layout: &AudioIOLayout, config: &BufferConfig) -> Option<u32> {
+        let channels = layout.main_output_channels.map_or(2, NonZeroU32::get) as usize;
+        self.activate(Format::of(config, channels)).inspect_err(|error| nice_error!("{error}")).ok()
     }
 
     /// Gets ready for `format`, and returns the latency. Not on the audio thread.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use nice_plug::prelude::*;
 use nice_plug_egui::EguiEditor;
 
-use crate::chassis::Chassis;
+use crate::chassis::{Chassis, TOO_LATE};
 use crate::editor::{self, Face, Window};
 use crate::params::EffectParams;
 use crate::state;
 use crate::updater::Updater;
-use crate::workshop::{Format, Workshop};
+use crate::workshop::Workshop;
 
 /// The effect.
 pub struct Effect {
@@ -71,8 +71,7 @@ impl Plugin for Effect {
     }
 
     fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        let updater = self.updater.thread();
-        let update = Box::new(move || updater.iter().for_each(std::thread::Thread::unpark));
+        let update = self.updater.bell();
         editor::create(Face::Effect(Arc::clone(&self.params)), Arc::clone(&self.workshop), update)
     }
 
@@ -86,17 +85,13 @@ impl Plugin for Effect {
         config: &BufferConfig,
         context: &mut impl ActivateContext<Self>,
     ) -> bool {
-        let channels = layout.main_output_channels.map_or(2, NonZeroU32::get) as usize;
-        match self.chassis.activate(Format::of(config, channels)) {
-            Ok(latency) => context.set_latency_samples(latency),
-            Err(error) => {
-                nice_error!("{error}");
-                return false;
-            }
+        let ready = self.chassis.get_ready(layout, config);
+        if let Some(latency) = ready {
+            context.set_latency_samples(latency);
         }
         #[cfg(feature = "standalone")]
         self.audition.prepare(config.sample_rate);
-        true
+        ready.is_some()
     }
 
     fn reset(&mut self) {
@@ -116,7 +111,7 @@ impl Plugin for Effect {
             context.set_latency_samples(latency);
         }
         if !played.in_time {
-            return ProcessStatus::Error("inference took longer than an offline render may wait");
+            return TOO_LATE;
         }
         self.tail(context.transport().sample_rate)
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use nice_plug::prelude::*;
 use nice_plug_egui::EguiEditor;
 
-use crate::chassis::Chassis;
+use crate::chassis::{Chassis, TOO_LATE};
 use crate::editor::{self, Face, Window};
 use crate::params::InstrumentParams;
 use crate::state;
 use crate::updater::Updater;
-use crate::workshop::{Format, Workshop};
+use crate::workshop::Workshop;
 
 /// The instrument.
 pub struct Instrument {
@@ -50,8 +50,7 @@ impl Plugin for Instrument {
     }
 
     fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        let updater = self.updater.thread();
-        let update = Box::new(move || updater.iter().for_each(std::thread::Thread::unpark));
+        let update = self.updater.bell();
         editor::create(
             Face::Instrument(Arc::clone(&self.params)),
             Arc::clone(&self.workshop),
@@ -69,15 +68,11 @@ impl Plugin for Instrument {
         config: &BufferConfig,
         context: &mut impl ActivateContext<Self>,
     ) -> bool {
-        let channels = layout.main_output_channels.map_or(2, NonZeroU32::get) as usize;
-        match self.chassis.activate(Format::of(config, channels)) {
-            Ok(latency) => context.set_latency_samples(latency),
-            Err(error) => {
-                nice_error!("{error}");
-                return false;
-            }
+        let ready = self.chassis.get_ready(layout, config);
+        if let Some(latency) = ready {
+            context.set_latency_samples(latency);
         }
-        true
+        ready.is_some()
     }
 
     fn reset(&mut self) {
@@ -105,7 +100,7 @@ impl Plugin for Instrument {
             context.set_latency_samples(latency);
         }
         if !played.in_time {
-            return ProcessStatus::Error("inference took longer than an offline render may wait");
+            return TOO_LATE;
         }
         ProcessStatus::KeepAlive
     }

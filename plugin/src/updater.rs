@@ -34,6 +34,12 @@ impl Updater {
         Self { stop, thread }
     }
 
+    /// Asks for an update, for the editor.
+    pub fn bell(&self) -> Box<dyn Fn() + Send + Sync> {
+        let thread = self.thread();
+        Box::new(move || thread.iter().for_each(Thread::unpark))
+    }
+
     /// Who is to be unparked for an update.
     pub fn thread(&self) -> Option<Thread> {
         self.thread.as_ref().map(|handle| handle.thread().clone())

@@ -178,20 +178,17 @@ impl Workshop {
 
     fn setup(&self, format: Format) -> Setup {
         let chain = &self.knobs.chain;
+        // Whether to wait is told in each block.
         Setup {
-            rate: format.rate,
-            max_block: format.max_block,
             channels: format.channels,
             quality: chain.quality.value().into(),
             compute: chain.device.value().into(),
-            precision: Default::default(),
             voice: self.knobs.voice.get().resolve(),
-            // Told in each block.
-            wait: false,
             source: match &self.instrument {
                 Some(params) => Source::Clip(params.clip.get().file),
                 None => Source::Input,
             },
+            ..Setup::of_input(format.rate, format.max_block)
         }
     }
 

@@ -7,4 +7,5 @@ pub mod arrays;
 pub mod gradients;
 pub mod host;
 pub mod program;
+pub mod rendering;
 pub mod voices;

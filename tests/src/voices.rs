@@ -8,7 +8,6 @@ use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::{Network, initial_weights};
 use vocoder::noise::Noise;
 use vocoder::prior::PriorConfig;
-use vocoder::start::Start;
 use vocoder::voice::{Precision, Voice};
 
 /// Writes an untrained voice, of the smallest preset, into `folder`. Its sound means nothing, but
@@ -17,16 +16,7 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
     let mel = MelConfig::default();
     let model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
     let weights = initial_weights(&model, 1).unwrap();
-    let voice = Voice {
-        model,
-        mel,
-        start: Default::default(),
-        polish: 0,
-        sampler: Default::default(),
-        schedules: Default::default(),
-        provenance: Default::default(),
-        weights,
-    };
+    let voice = Voice::new(model, mel, weights);
     let path = folder.join("tiny.safetensors");
     voice.save(&path, Precision::Half).unwrap();
     path
@@ -63,8 +53,7 @@ pub fn steady_voice(preset: &str, padding: Padding, prior: PriorConfig) -> Voice
         .unwrap());
     let last = (&weights["last.weight"] * (1.0 / f64::from(size))).unwrap();
     weights.insert("last.weight".into(), last);
-    let (sampler, schedules, provenance) = Default::default();
-    Voice { model, mel, start: Start::Noise, polish: 0, sampler, schedules, provenance, weights }
+    Voice::new(model, mel, weights)
 }
 
 /// `length` values of unit noise.

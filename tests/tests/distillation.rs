@@ -217,28 +217,12 @@ fn the_program_distils_and_renders_by_the_students_own_way() {
         assert!(told.contains(&format!("\"sampler\":\"{sampler}\"")), "{told}");
         assert!(told.contains(&format!("\"steps\":{seen}")), "{told}");
     }
-    program(arguments![
-        "train",
-        "--data",
-        samples(),
-        "--out",
-        folder.path().join("x"),
-        "--config",
-        "distill-consistency"
-    ])
-    .expect_error(2, &["--distill"]);
-    program(arguments![
-        "train",
-        "--data",
-        samples(),
-        "--out",
-        folder.path().join("x"),
-        "--config",
-        "overfit-one",
-        "--distill",
-        &teacher
-    ])
-    .expect_error(2, &["[distill.progressive]"]);
+    let out = folder.path().join("x");
+    let train = arguments!["train", "--data", samples(), "--out", &out, "--config"];
+    let with = |more: &[std::ffi::OsString]| program([&train[..], more].concat());
+    with(&arguments!["distill-consistency"]).expect_error(2, &["--distill"]);
+    with(&arguments!["overfit-one", "--distill", &teacher])
+        .expect_error(2, &["[distill.progressive]"]);
     // What one tensor says is enough here: that the teacher is as it was.
     let kept = Voice::load(&folder.path().join("progressive/teacher.safetensors")).unwrap();
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();

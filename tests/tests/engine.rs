@@ -10,37 +10,11 @@ use vocoder::engine::Precision;
 use vocoder::mel::Mel;
 use vocoder::prior::PriorConfig;
 use vocoder::render::{Renderer, Settings};
-use vocoder::sampler::Clip;
-use vocoder::schedule::Schedule;
-use vocoder::start::Start;
-use vocoder::voice::Voice;
+use vocoder_tests::rendering::{self, definition, engine, worst};
 use vocoder_tests::voices::{mel, rms, steady_voice};
 
 fn settings(sampler: &str, precision: Precision, chunk_frames: usize) -> Settings {
-    Settings {
-        schedule: Schedule::log_snr(3, 0.4, 0.999).unwrap(),
-        sampler: sampler.parse().unwrap(),
-        guidance: 1.0,
-        clip: Clip::Signal(1.0),
-        start: Start::Noise,
-        seed: 7,
-        chunk_frames,
-        polish: 0,
-        precision,
-    }
-}
-
-fn engine(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
-    Renderer::new(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
-}
-
-fn definition(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
-    Renderer::by_definition(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
-}
-
-fn worst(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    Settings { precision, chunk_frames, ..rendering::settings(sampler) }
 }
 
 /// The largest difference that "the same" allows, of full scale.

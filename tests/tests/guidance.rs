@@ -5,17 +5,14 @@
 use candle_core::Device;
 use training::TrainConfig;
 use vocoder::config::Padding;
-use vocoder::engine::Precision;
 use vocoder::mel::Mel;
 use vocoder::prior::PriorConfig;
 use vocoder::render::{Renderer, Settings};
-use vocoder::sampler::Clip;
-use vocoder::schedule::Schedule;
-use vocoder::start::Start;
 use vocoder::trace::trace;
 use vocoder::voice::{Precision as Stored, Voice};
 use vocoder_tests::arguments;
 use vocoder_tests::program::{run, speech};
+use vocoder_tests::rendering::{self, definition, engine, part, worst};
 use vocoder_tests::voices::{mel, rms, steady_voice, tiny_voice};
 
 /// The promise for the engine, of full scale.
@@ -31,36 +28,7 @@ fn voice(padding: Padding, prior: PriorConfig) -> Voice {
 }
 
 fn settings(sampler: &str, guidance: f32) -> Settings {
-    Settings {
-        schedule: Schedule::log_snr(3, 0.4, 0.999).unwrap(),
-        sampler: sampler.parse().unwrap(),
-        guidance,
-        clip: Clip::Signal(1.0),
-        start: Start::Noise,
-        seed: 7,
-        chunk_frames: 1000,
-        polish: 0,
-        precision: Precision::F32,
-    }
-}
-
-fn engine(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
-    Renderer::new(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
-}
-
-fn definition(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
-    Renderer::by_definition(voice, &Device::Cpu, settings).unwrap().render(mel).unwrap()
-}
-
-fn worst(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-}
-
-fn part(mel: &Mel, frames: std::ops::Range<usize>) -> Mel {
-    let bands = mel.config.n_mels;
-    let data = mel.data[frames.start * bands..frames.end * bands].to_vec();
-    Mel { config: mel.config.clone(), frames: frames.len(), data }
+    Settings { guidance, ..rendering::settings(sampler) }
 }
 
 #[test]

@@ -6,24 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use live::{
-    Compute, Controls, NoteEvent, Player, Quality, Setup, Source, Status, Telemetry, VoiceChoice,
+    Controls, NoteEvent, Player, Quality, Setup, Source, Status, Telemetry, VoiceChoice,
     load_voice, render_offline,
 };
 use vocoder::audio::{AudioReader, resample};
 use vocoder::engine::Precision;
 
 fn setup(rate: u32, max_block: usize) -> Setup {
-    Setup {
-        rate,
-        max_block,
-        channels: 1,
-        quality: Quality::Balanced,
-        compute: Compute::Cpu,
-        precision: Precision::F32,
-        voice: VoiceChoice::default(),
-        wait: true,
-        source: Source::Input,
-    }
+    Setup { precision: Precision::F32, wait: true, ..Setup::of_input(rate, max_block) }
 }
 
 fn sample(name: &str) -> PathBuf {

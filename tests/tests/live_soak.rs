@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use live::{Compute, Controls, Player, Quality, Setup, Source, Status, Telemetry, VoiceChoice};
+use live::{Controls, Player, Setup, Status, Telemetry, VoiceChoice};
 use vocoder::config::Padding;
 use vocoder::prior::PriorConfig;
 use vocoder::voice::Precision;
@@ -38,17 +38,8 @@ fn half_an_hour_of_random_automation() {
     steady_voice("stream-eighth", padding, PriorConfig::Energy { floor: 1e-3 })
         .save(&path, Precision::Half)
         .unwrap();
-    let setup = Setup {
-        rate: RATE,
-        max_block: 1024,
-        channels: 1,
-        quality: Quality::Balanced,
-        compute: Compute::Cpu,
-        precision: Default::default(),
-        voice: VoiceChoice::File(path),
-        wait: true,
-        source: Source::Input,
-    };
+    let voice = VoiceChoice::File(path);
+    let setup = Setup { voice, wait: true, ..Setup::of_input(RATE, 1024) };
     let telemetry = Arc::new(Telemetry::default());
     let (mut player, remote) = Player::new(&setup, telemetry.clone()).unwrap();
     let mut dice = Dice(7);

@@ -26,16 +26,7 @@ fn voice(prior: PriorConfig, padding: Padding) -> Voice {
     (model.mel_shift, model.mel_scale) = (6.0, 0.3);
     (model.prior, model.padding) = (prior, padding);
     let weights = initial_weights(&model, 3).unwrap();
-    Voice {
-        model,
-        mel,
-        start: Default::default(),
-        polish: 0,
-        sampler: Default::default(),
-        schedules: Default::default(),
-        provenance: Default::default(),
-        weights,
-    }
+    Voice::new(model, mel, weights)
 }
 
 fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {

@@ -120,15 +120,9 @@ fn onnx_runtime_computes_the_same_noise() {
         mel_scale: 0.3,
         ..plain.clone()
     };
-    let voice = |model: ModelConfig| Voice {
-        weights: initial_weights(&model, 5).unwrap(),
-        model,
-        mel: MelConfig::default(),
-        start: Default::default(),
-        polish: 0,
-        sampler: Default::default(),
-        schedules: Default::default(),
-        provenance: Default::default(),
+    let voice = |model: ModelConfig| {
+        let weights = initial_weights(&model, 5).unwrap();
+        Voice::new(model, MelConfig::default(), weights)
     };
     let imported =
         torch::import(&reference_path("wavegrad/checkpoint.pt"), Some(narrow_mel())).unwrap();

@@ -27,6 +27,7 @@ use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vocoder::network::Network;
+use vocoder::render::WHITE_PEAK;
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::{FIRST_LEVEL, PLAIN_LAST_LEVEL, Schedule, lambda, level_of_lambda, sigma};
 use vocoder::start::Start;
@@ -39,10 +40,6 @@ const CONSISTENCY_STEPS: [usize; 4] = [1, 2, 3, 4];
 /// Most steps of the teacher on the way from a level to the clean signal by which a consistency student
 /// is judged.
 const REFERENCE_STEPS: usize = 8;
-
-/// The limit of a predicted clean (whitened) signal, as in rendering: the chain of a poor teacher would
-/// run away without one.
-const PEAK: f32 = 30.0;
 
 /// A teacher, and what is learned from it.
 pub struct Distiller {
@@ -196,7 +193,8 @@ fn step(
         let (a, b, alpha, sigma) = (a as f32, b as f32, *t as f32, sigma(*t) as f32);
         moved.extend(x.iter().zip(e).map(|(x, e)| {
             let clean = (x - sigma * e) / alpha;
-            let within = clean.clamp(-PEAK, PEAK);
+            // As in rendering: the chain of a poor teacher would run away without a limit.
+            let within = clean.clamp(-WHITE_PEAK, WHITE_PEAK);
             // The noise follows a clipped signal, as in the sampler.
             let e = if clean == within { *e } else { (x - alpha * within) / sigma };
             a * x + b * e

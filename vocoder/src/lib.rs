@@ -5,6 +5,7 @@
 //! [`sampler`]. It opens no device, prints nothing and parses no command line.
 
 pub mod audio;
+pub mod colour_map;
 pub mod config;
 pub mod engine;
 pub mod error;

@@ -29,7 +29,7 @@ use windows::Windows;
 
 /// The limit of a signal that a spectral prior whitened: far beyond the pulses of a voice (about 10),
 /// near enough to stop a chain that runs away.
-pub(crate) const WHITE_PEAK: f32 = 30.0;
+pub const WHITE_PEAK: f32 = 30.0;
 
 /// How to render.
 #[derive(Debug, Clone)]

@@ -101,6 +101,21 @@ pub enum Precision {
 }
 
 impl Voice {
+    /// A voice that starts from noise, samples by [`SamplerKind::default`], has no levels of its own and
+    /// says nothing of itself. Nothing is checked: see [`Voice::validate`].
+    pub fn new(model: ModelConfig, mel: MelConfig, weights: Weights) -> Self {
+        Self {
+            model,
+            mel,
+            start: Start::default(),
+            polish: 0,
+            sampler: SamplerKind::default(),
+            schedules: BTreeMap::new(),
+            provenance: Provenance::default(),
+            weights,
+        }
+    }
+
     /// Reads a voice.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use live::{Compute, Controls, Player, Quality, Setup, Source, Telemetry, VoiceChoice};
+use live::{Controls, Player, Quality, Setup, Telemetry};
 use vocoder::audio::{AudioReader, resample};
 use vocoder::engine::Isa;
 
@@ -31,17 +31,7 @@ fn main() -> vocoder::Result<()> {
         (Quality::Balanced, 12),
         (Quality::Studio, 6),
     ] {
-        let setup = Setup {
-            rate: RATE,
-            max_block: BLOCK,
-            channels: 1,
-            quality,
-            compute: Compute::Cpu,
-            precision: Default::default(),
-            voice: VoiceChoice::default(),
-            wait: false,
-            source: Source::Input,
-        };
+        let setup = Setup { quality, ..Setup::of_input(RATE, BLOCK) };
         let row = play(&setup, steps, &input, seconds)?;
         println!(
             "{:<9} {steps:>5}  {:>10.1}  {:>8.0} %  {:>10.0} %  {:>4} of {}",

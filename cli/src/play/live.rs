@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use live::{Compute, Controls, Player, Setup, Source, Telemetry};
+use live::{Controls, Player, Setup, Telemetry};
 
 use super::PlayArgs;
 use super::card::Card;
@@ -23,15 +23,10 @@ pub fn run(args: &PlayArgs, quiet: bool) -> Result<()> {
     let rate = output.rate();
     let input = Card::input(args.input.as_deref(), rate)?;
     let setup = Setup {
-        rate,
-        max_block: BLOCK,
-        channels: 1,
         quality: args.quality,
-        compute: Compute::Cpu,
         precision: args.how.precision,
         voice: stream::choice(&args.how)?,
-        wait: false,
-        source: Source::Input,
+        ..Setup::of_input(rate, BLOCK)
     };
     // A voice that can't be played is an error here, not the dry sound.
     live::load_voice(&setup.voice)?;

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vocoder::{Error, Result};
 
+use crate::bridge::Bridge;
 use crate::chunk::Chunk;
-use crate::half::Half;
 use crate::model::Model;
-use crate::player::{Setup, Source, connect};
+use crate::player::{Setup, connect};
 use crate::timing::Timing;
 use crate::worker::Worker;
-use crate::{Compute, Controls, Quality, Telemetry, VoiceChoice};
+use crate::{Controls, Quality, Telemetry};
 
 pub const RATE: u32 = 48_000;
 
@@ -68,7 +68,7 @@ fn out_of(chunk: &Chunk) -> Result<()> {
 
 /// A host, a worker and a clock that counts samples.
 pub struct Bench {
-    pub half: Half,
+    pub bridge: Bridge,
     pub worker: Worker,
     pub timing: Timing,
     pub telemetry: Arc<Telemetry>,
@@ -86,17 +86,7 @@ pub struct Bench {
 }
 
 pub fn setup(max_block: usize, quality: Quality) -> Setup {
-    Setup {
-        rate: RATE,
-        max_block,
-        channels: 1,
-        quality,
-        compute: Compute::Cpu,
-        precision: Default::default(),
-        voice: VoiceChoice::default(),
-        wait: false,
-        source: Source::Input,
-    }
+    Setup { quality, ..Setup::of_input(RATE, max_block) }
 }
 
 impl Bench {
@@ -108,9 +98,9 @@ impl Bench {
         let (seen, cost) = (model.clock.clone(), model.cost.clone());
         let clock = seen.clone();
         let clock = Box::new(move || clock.load(Ordering::Relaxed) as f64 / f64::from(RATE));
-        let (half, worker) = connect(model, &setup, timing, telemetry.clone(), clock);
+        let (bridge, worker) = connect(model, &setup, timing, telemetry.clone(), clock);
         Self {
-            half,
+            bridge,
             worker,
             timing,
             telemetry,
@@ -149,7 +139,7 @@ impl Bench {
             self.played.extend_from_slice(&block);
             let (mix, gain) = (vec![1.0; length], vec![1.0; length]);
             let waiting = self.worker.inbox.slots();
-            self.half.process(&mut [&mut block], controls, (&mix, &gain), &[], false);
+            self.bridge.process(&mut [&mut block], controls, (&mix, &gain), &[], false);
             let sent = self.worker.inbox.slots() - waiting;
             self.arrivals.extend(std::iter::repeat_n(self.now, sent));
             self.heard.extend(block);

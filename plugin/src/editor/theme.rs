@@ -113,30 +113,8 @@ pub fn triangle(painter: &Painter, centre: Pos2, towards: Vec2, colour: Color32)
     painter.add(Shape::convex_polygon(corners, colour, Stroke::NONE));
 }
 
-/// Matplotlib's "magma" at every eighth part (CC0), as in the library's pictures: equal steps of level
-/// look like equal steps of brightness.
-const MAGMA: [[u8; 3]; 9] = [
-    [0, 0, 4],
-    [29, 17, 71],
-    [81, 18, 124],
-    [131, 38, 129],
-    [183, 55, 121],
-    [231, 82, 99],
-    [252, 137, 97],
-    [254, 196, 136],
-    [252, 253, 191],
-];
-
-/// The colour of `level`, from 0 (black) to 1 (pale yellow).
+/// The colour of `level`, from 0 (black) to 1 (pale yellow), as in the library's pictures.
 pub fn magma(level: f32) -> Color32 {
-    let level = if level.is_nan() { 0.0 } else { level.clamp(0.0, 1.0) };
-    let position = level * (MAGMA.len() - 1) as f32;
-    let below = position as usize;
-    let above = (below + 1).min(MAGMA.len() - 1);
-    let part = position - below as f32;
-    let mix = |channel: usize| {
-        let (a, b) = (f32::from(MAGMA[below][channel]), f32::from(MAGMA[above][channel]));
-        (a + part * (b - a)).round() as u8
-    };
-    Color32::from_rgb(mix(0), mix(1), mix(2))
+    let [red, green, blue] = vocoder::colour_map::magma(level);
+    Color32::from_rgb(red, green, blue)
 }

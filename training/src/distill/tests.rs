@@ -12,16 +12,7 @@ fn constant(bias: f32) -> Voice {
     let mut weights: Weights = initial_weights(&model, 1).unwrap();
     weights.insert("last.weight".into(), weights["last.weight"].zeros_like().unwrap());
     weights.insert("last.bias".into(), Tensor::new(&[bias], &Device::Cpu).unwrap());
-    Voice {
-        model,
-        mel,
-        start: Start::Noise,
-        polish: 0,
-        sampler: SamplerKind::default(),
-        schedules: BTreeMap::new(),
-        provenance: Default::default(),
-        weights,
-    }
+    Voice::new(model, mel, weights)
 }
 
 /// A crop of one frame at each of `levels`, of signal 1.

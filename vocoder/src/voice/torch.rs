@@ -42,23 +42,15 @@ pub fn import(path: &Path, mel: Option<MelConfig>) -> Result<Voice> {
     };
     let model = lmnt::model_config(&state).map_err(|e| fail(e.to_string()))?;
     let weights = lmnt::weights(&model, &state).map_err(|e| fail(e.to_string()))?;
-    let voice = Voice {
-        model,
-        mel,
-        start: Default::default(),
-        polish: 0,
-        sampler: Default::default(),
-        schedules: Default::default(),
-        provenance: Provenance {
-            description: "imported from a checkpoint of lmnt-com/wavegrad".into(),
-            steps: entry(&content, "step")
-                .and_then(integer)
-                .and_then(|n| u64::try_from(n).ok())
-                .unwrap_or(0),
-            ..Provenance::default()
-        },
-        weights,
+    let provenance = Provenance {
+        description: "imported from a checkpoint of lmnt-com/wavegrad".into(),
+        steps: entry(&content, "step")
+            .and_then(integer)
+            .and_then(|n| u64::try_from(n).ok())
+            .unwrap_or(0),
+        ..Provenance::default()
     };
+    let voice = Voice { provenance, ..Voice::new(model, mel, weights) };
     voice.validate().map_err(|e| fail(e.to_string()))?;
     Ok(voice)
 }
