@@ -25,9 +25,13 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
 /// An untrained voice whose prediction has unit size, as a trained network's has: its chain neither
 /// explodes nor dies, so that an error anywhere in it is seen at the end.
 pub fn steady_voice(preset: &str, padding: Padding, prior: PriorConfig) -> Voice {
+    let model = ModelConfig::preset(preset, MelConfig::default().n_mels).unwrap();
+    steady(ModelConfig { padding, prior, ..model })
+}
+
+/// As [`steady_voice`], of any shape.
+pub fn steady(mut model: ModelConfig) -> Voice {
     let mel = MelConfig::default();
-    let mut model = ModelConfig::preset(preset, mel.n_mels).unwrap();
-    (model.padding, model.prior) = (padding, prior);
     (model.mel_shift, model.mel_scale) = (6.0, 1.0 / 3.0);
     let mut weights = initial_weights(&model, 3).unwrap();
     // Untrained modulation multiplies large numbers, and the chain runs into its limits, where all

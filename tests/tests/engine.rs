@@ -11,7 +11,7 @@ use vocoder::mel::Mel;
 use vocoder::prior::PriorConfig;
 use vocoder::render::{Renderer, Settings};
 use vocoder_tests::rendering::{self, definition, engine, worst};
-use vocoder_tests::voices::{mel, rms, steady_voice};
+use vocoder_tests::voices::{mel, rms, steady, steady_voice};
 
 fn settings(sampler: &str, precision: Precision, chunk_frames: usize) -> Settings {
     Settings { precision, chunk_frames, ..rendering::settings(sampler) }
@@ -35,6 +35,25 @@ fn every_preset_equals_its_definition() {
             println!("{preset} {padding:?}: {error:.1e} of {:.3}", rms(&expected));
             assert!(error < TOLERANCE, "{preset} {padding:?}: {error}");
             assert!((1e-3..0.7).contains(&rms(&expected)), "{}", rms(&expected));
+        }
+    }
+}
+
+#[test]
+fn other_kernel_sizes_equal_their_definition() {
+    for (taps, stem_taps) in [(1, 1), (5, 3), (7, 9)] {
+        for padding in PADDINGS {
+            let model = ModelConfig::preset("eighth", 128).unwrap();
+            let prior = PriorConfig::Energy { floor: 1e-3 };
+            let voice = steady(ModelConfig { taps, stem_taps, padding, prior, ..model });
+            let mel = mel(5);
+            let settings = |chunk| settings("ancestral", Precision::F32, chunk);
+            let expected = definition(&voice, settings(1000), &mel);
+            assert!((1e-3..0.7).contains(&rms(&expected)), "{}", rms(&expected));
+            for chunk in [1000, 1, 2] {
+                let error = worst(&engine(&voice, settings(chunk), &mel), &expected);
+                assert!(error < TOLERANCE, "{taps}, {stem_taps}, {padding:?}, {chunk}: {error}");
+            }
         }
     }
 }

@@ -69,21 +69,25 @@ fn waveform_path(config: &ModelConfig) -> (usize, usize) {
         *rate *= factor;
         Some(*rate)
     });
-    let dilations = config.down_dilations.iter().sum::<usize>();
-    let finer = rates.filter(|&rate| rate < coarsest).sum::<usize>() * dilations + 2;
+    let side = |taps: usize| (taps - 1) / 2;
+    let dilations = config.down_dilations.iter().sum::<usize>() * side(config.taps);
+    let finer =
+        rates.filter(|&rate| rate < coarsest).sum::<usize>() * dilations + side(config.stem_taps);
     if config.padding == Padding::Symmetric { (finer, finer) } else { (2 * finer, 0) }
 }
 
 #[test]
 fn the_config_tells_how_far_one_step_sees() {
-    for preset in ["base", "large"] {
+    for (preset, taps, stem_taps) in
+        [("base", 3, 5), ("large", 3, 5), ("base", 5, 3), ("base", 1, 9)]
+    {
         for padding in [
             Padding::Symmetric,
             Padding::Causal { look_ahead: 0 },
             Padding::Causal { look_ahead: 2 },
         ] {
-            let what = format!("{preset}, {padding:?}");
-            let config = narrow(preset, padding);
+            let what = format!("{preset}, {taps} and {stem_taps} taps, {padding:?}");
+            let config = ModelConfig { taps, stem_taps, ..narrow(preset, padding) };
             let hop = config.hop();
             let reach = reach(&config);
             let middle = reach.frames_past + 2;

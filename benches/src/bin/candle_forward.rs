@@ -5,7 +5,7 @@
 
 use candle_core::{Device, Tensor};
 use std::time::Instant;
-use vocoder::config::{ModelConfig, STEM_TAPS, TAPS};
+use vocoder::config::ModelConfig;
 
 /// Taps, dilation, channels in and out, and output rows a frame of mel.
 type Shape = (usize, usize, usize, usize, usize);
@@ -37,18 +37,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The convolutions of `config`, as the open implementations run them.
 fn shapes(config: &ModelConfig) -> Vec<Shape> {
-    let hop = config.hop();
+    let (hop, taps) = (config.hop(), config.taps);
     let mut list =
-        vec![(TAPS, 1, config.n_mels, config.first, 1), (STEM_TAPS, 1, 1, config.stem, hop)];
+        vec![(taps, 1, config.n_mels, config.first, 1), (config.stem_taps, 1, 1, config.stem, hop)];
     let down = config.down_channels();
     let mut rate = hop;
     for (i, (&c, &target)) in down.iter().zip(config.up.iter().rev()).enumerate() {
-        list.extend([(TAPS, 1, c, c, rate), (TAPS, 1, c, 2 * target, rate)]);
+        list.extend([(taps, 1, c, c, rate), (taps, 1, c, 2 * target, rate)]);
         if let (Some(&next), Some(factor)) = (down.get(i + 1), config.down_factors().get(i)) {
             list.push((1, 1, c, next, rate));
             rate /= factor;
             for (j, &dilation) in config.down_dilations.iter().enumerate() {
-                list.push((TAPS, dilation, if j == 0 { c } else { next }, next, rate));
+                list.push((taps, dilation, if j == 0 { c } else { next }, next, rate));
             }
         }
     }
@@ -59,10 +59,10 @@ fn shapes(config: &ModelConfig) -> Vec<Shape> {
         rate *= factor;
         list.push((1, 1, ci, co, rate));
         for (j, &dilation) in dilations.iter().enumerate() {
-            list.push((TAPS, dilation, if j == 0 { ci } else { co }, co, rate));
+            list.push((taps, dilation, if j == 0 { ci } else { co }, co, rate));
         }
         ci = co;
     }
-    list.push((TAPS, 1, ci, 1, rate));
+    list.push((taps, 1, ci, 1, rate));
     list
 }

@@ -126,6 +126,8 @@ const COMMENTS: &[(&str, &str)] = &[
     ("model.n_mels", "Bands of the mel: as mel.n_mels (paper: 128)."),
     ("model.first", "Channels of the convolution over the mel (paper: 768)."),
     ("model.stem", "Channels of the convolution over the waveform (paper: 32)."),
+    ("model.stem_taps", "Taps of that convolution, odd (paper: 5)."),
+    ("model.taps", "Taps of the other convolutions but the 1x1 residuals, odd (paper: 3)."),
     ("model.down", "Channels of the downsampling blocks (paper: 128, 128, 256, 512)."),
     ("model.up", "Channels of the upsampling blocks (paper: 512, 512, 256, 128, 128)."),
     ("model.factors", "Upsampling factors; their product is the hop (paper: 5, 5, 3, 2, 2)."),

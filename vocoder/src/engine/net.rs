@@ -43,7 +43,7 @@ pub(super) struct UpNet<T> {
 pub(super) enum First<T> {
     /// Folded with the repetition.
     Folded(Expand<T>),
-    /// Over repeated rows: where there is no repetition, or the taps lie further apart.
+    /// Over repeated rows: where there is no repetition, or other than three taps side by side.
     Plain(Conv<T>),
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Last {
 
 impl Last {
     pub fn ahead(&self) -> usize {
-        crate::config::TAPS - 1 - self.left
+        self.weights.len() / self.ci - 1 - self.left
     }
 }
 
@@ -92,7 +92,7 @@ impl<T: Scratched> Net<T> {
             up.push(UpNet {
                 factor,
                 residual: pack.conv(&format!("up.{i}.residual"), 1)?,
-                first: if factor > 1 && dilations[0] == 1 {
+                first: if factor > 1 && dilations[0] == 1 && config.taps == 3 {
                     First::Folded(pack.expand(&format!("up.{i}.conv.0"), factor)?)
                 } else {
                     First::Plain(conv(0)?)
@@ -100,7 +100,7 @@ impl<T: Scratched> Net<T> {
                 convs: [conv(1)?, conv(2)?, conv(3)?],
             });
         }
-        let (last, _, bias) = pack.read("last")?;
+        let (last, (taps, ci, _), bias) = pack.read("last")?;
         Ok(Net {
             look_ahead: match config.padding {
                 Padding::Symmetric => None,
@@ -112,12 +112,8 @@ impl<T: Scratched> Net<T> {
             film,
             up,
             last: Last {
-                ci: last.len() / crate::config::TAPS,
-                left: if pack.causal {
-                    crate::config::TAPS - 1
-                } else {
-                    (crate::config::TAPS - 1) / 2
-                },
+                ci,
+                left: if pack.causal { taps - 1 } else { (taps - 1) / 2 },
                 weights: last,
                 bias: bias[0],
             },

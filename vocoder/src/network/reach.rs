@@ -1,6 +1,6 @@
 //! How far one step of the network sees.
 
-use crate::config::{ModelConfig, Padding, STEM_TAPS, TAPS};
+use crate::config::{ModelConfig, Padding};
 
 /// What one step's output can depend on; none of the four numbers can be smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +37,17 @@ pub fn reach(config: &ModelConfig) -> Reach {
 /// Walks the network backwards, block by block, with the rows that the blocks walked so far read.
 fn seen(config: &ModelConfig, output: Rows) -> (Rows, Rows) {
     let causal = config.padding != Padding::Symmetric;
-    let mut rows = output.read(TAPS, 1, causal);
+    let mut rows = output.read(config.taps, 1, causal);
     // What each FiLM module reads of the waveform's path, from the waveform's rate to the mel's.
     let mut films = Vec::with_capacity(config.up.len());
     for (&factor, dilations) in config.factors.iter().zip(&config.up_dilations).rev() {
         for &dilation in &dilations[1..] {
-            rows = rows.read(TAPS, dilation, causal);
+            rows = rows.read(config.taps, dilation, causal);
         }
-        films.push(rows.read(TAPS, 1, causal).read(TAPS, 1, causal));
-        rows = rows.read(TAPS, dilations[0], causal).before_repeating(factor);
+        films.push(rows.read(config.taps, 1, causal).read(config.taps, 1, causal));
+        rows = rows.read(config.taps, dilations[0], causal).before_repeating(factor);
     }
-    let mut mel = rows.read(TAPS, 1, causal);
+    let mut mel = rows.read(config.taps, 1, causal);
     if let Padding::Causal { look_ahead } = config.padding {
         mel = Rows { first: mel.first + look_ahead as isize, last: mel.last + look_ahead as isize };
     }
@@ -55,11 +55,11 @@ fn seen(config: &ModelConfig, output: Rows) -> (Rows, Rows) {
     let mut wave = films.pop().unwrap_or(output);
     for (factor, film) in config.down_factors().into_iter().zip(films).rev() {
         for dilation in config.down_dilations {
-            wave = wave.read(TAPS, dilation, causal);
+            wave = wave.read(config.taps, dilation, causal);
         }
         wave = wave.before_keeping_one_in(factor).union(film);
     }
-    (wave.read(STEM_TAPS, 1, causal), mel)
+    (wave.read(config.stem_taps, 1, causal), mel)
 }
 
 /// The rows from `first` to `last` of an endless signal, at whatever rate.

@@ -29,7 +29,8 @@ pub fn model_config(state: &HashMap<String, Tensor>) -> Result<ModelConfig> {
         Ok((co, ci))
     };
     let (first, n_mels) = channels("first_conv.weight".into())?;
-    let (stem, _) = channels("downsample.0.weight".into())?;
+    let (stem, _, stem_taps) = tensor(state, "downsample.0.weight")?.dims3()?;
+    let (_, _, taps) = tensor(state, "first_conv.weight")?.dims3()?;
     let down = (1..FACTORS.len())
         .map(|i| Ok(channels(format!("downsample.{i}.residual_dense.weight"))?.0))
         .collect::<Result<_>>()?;
@@ -40,6 +41,8 @@ pub fn model_config(state: &HashMap<String, Tensor>) -> Result<ModelConfig> {
         n_mels,
         first,
         stem,
+        stem_taps,
+        taps,
         down,
         up,
         factors: FACTORS.to_vec(),
