@@ -11,7 +11,7 @@ use vocoder::engine::{Isa, Precision, peak_gflops};
 use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::initial_weights;
 use vocoder::noise::Noise;
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::voice::Voice;
 
@@ -169,7 +169,7 @@ impl Case<'_> {
             start: self.voice.start,
             seed: 0,
             chunk_frames: if self.block == 0 { 1000 } else { self.block },
-            polish: self.voice.polish,
+            polish: Polish::Clip { rounds: self.voice.polish },
             precision: self.precision,
         };
         let mut renderer = Renderer::new(self.voice, &Device::Cpu, settings)?;

@@ -58,8 +58,10 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
     // 16 bits would raise silence well above the floor of the mel, where LS-MAE hears everything.
     let format = args.how.format.or(Some(WavFormat::F32));
     let how = How { format, ..args.how.clone() };
-    let baseline =
-        How { sampler: Some(Rule::GriffinLim(GriffinLim::default().iterations)), ..how.clone() };
+    let baseline = How {
+        sampler: Some(Rule::GriffinLim { rounds: GriffinLim::default().iterations, ahead: None }),
+        ..how.clone()
+    };
     let mut ways = [
         Way::new("vocoder", format!("{}, {}", how.voice, how.told()), &how)?,
         Way::new(

@@ -67,7 +67,7 @@ pub fn write(
 
 /// The first seconds of an input's mel.
 fn beginning(input: &Path, voice: &Voice) -> Result<Mel> {
-    let source = Source::open(input, &voice.mel)?;
+    let source = Source::open(input, &voice.mel, None)?;
     let mel = source.whole()?.with_context(|| format!("{}: an empty mel", input.display()))?;
     let frames = SECONDS * f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     let frames = (frames as usize).clamp(1, mel.frames.max(1));

@@ -17,7 +17,7 @@ use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::guidance::SATURATES;
 use vocoder::mel::MelConfig;
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
@@ -67,9 +67,14 @@ pub struct How {
     /// made for]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
+    /// What system the mel files were made for, if not the voice's: hifigan-22k, tacotron2-22k,
+    /// fastspeech2-22k, vocos-24k, lmnt-22k, lmnt-24k or wavegrad-24k. They are adapted to the voice
+    #[arg(long, value_name = "NAME", value_parser = MelConfig::preset)]
+    pub mel_config: Option<MelConfig>,
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
     /// the network twice a step but the last; consistency, for voices distilled so; or
-    /// griffin-lim[:ROUNDS], which needs no voice [default: the voice's own, ancestral for most]
+    /// griffin-lim[:ROUNDS[:AHEAD]], which needs no voice, over the whole mel or as a stream with so many
+    /// frames of look-ahead [default: the voice's own, ancestral for most]
     #[arg(long, value_name = "NAME")]
     pub sampler: Option<Rule>,
     /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
@@ -95,9 +100,10 @@ pub struct How {
     #[arg(long, default_value = "auto")]
     pub device: Choice,
     /// Rounds of Griffin-Lim after the chain that keep its phases and give it the mel's magnitudes; 0
-    /// for the bare chain [default: the voice's own]
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub polish: Option<u8>,
+    /// for the bare chain; ROUNDS:AHEAD searches frame by frame with so many frames of look-ahead, as
+    /// streams do [default: the voice's own]
+    #[arg(long, value_name = "ROUNDS[:AHEAD]")]
+    pub polish: Option<Polish>,
     /// Precision of products on the CPU: f32; bf16, faster where the processor has it; auto takes what
     /// is faster
     #[arg(long, value_name = "NAME", default_value = "auto")]
@@ -158,7 +164,7 @@ fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
     let sampler = match args.how.sampler {
         None => voice.sampler,
         Some(Rule::Network(sampler)) => sampler,
-        Some(Rule::GriffinLim(_)) => {
+        Some(Rule::GriffinLim { .. }) => {
             return Err(usage("--explain: expected a sampler that has a network, got griffin-lim"));
         }
     };
@@ -181,7 +187,7 @@ fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> 
         start,
         seed: how.seed,
         chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
-        polish: how.polish.map_or(voice.polish, usize::from),
+        polish: how.polish.unwrap_or(Polish::Clip { rounds: voice.polish }),
         precision: how.precision,
     })
 }
@@ -197,8 +203,12 @@ pub struct Machine {
 }
 
 enum Kind {
-    Network { renderer: Box<Renderer>, evaluations: usize },
-    GriffinLim(GriffinLim),
+    Network {
+        renderer: Box<Renderer>,
+        evaluations: usize,
+    },
+    /// With the look-ahead of a stream, or over the whole mel.
+    GriffinLim(GriffinLim, Option<usize>),
 }
 
 impl Machine {
@@ -207,8 +217,8 @@ impl Machine {
     /// # Errors
     /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
     pub fn new(how: &How) -> Result<Self> {
-        if let Some(Rule::GriffinLim(rounds)) = how.sampler {
-            return Self::griffin_lim(how, rounds);
+        if let Some(Rule::GriffinLim { rounds, ahead }) = how.sampler {
+            return Self::griffin_lim(how, rounds, ahead);
         }
         let voice = voices::load(&how.voice)?;
         let sampler = match how.sampler {
@@ -239,7 +249,7 @@ impl Machine {
         let mut figures = json!({
             "voice": how.voice, "steps": steps, "evaluations": evaluations,
             "sampler": sampler.to_string(), "start": start.to_string(),
-            "guidance": settings.guidance, "polish": settings.polish, "seed": how.seed,
+            "guidance": settings.guidance, "polish": settings.polish.to_string(), "seed": how.seed,
             "device": chosen.to_string(),
         });
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
@@ -252,7 +262,7 @@ impl Machine {
         })
     }
 
-    fn griffin_lim(how: &How, rounds: usize) -> Result<Self> {
+    fn griffin_lim(how: &How, rounds: usize, ahead: Option<usize>) -> Result<Self> {
         // The voice says only which mel; without one, it is the paper's.
         let mel = match how.voice.as_str() {
             voices::DEFAULT => MelConfig::default(),
@@ -261,10 +271,11 @@ impl Machine {
         let griffin_lim =
             GriffinLim { iterations: rounds, seed: how.seed, ..GriffinLim::default() };
         let figures = json!({
-            "sampler": "griffin-lim", "steps": griffin_lim.iterations, "seed": how.seed,
+            "sampler": "griffin-lim", "steps": griffin_lim.iterations, "ahead": ahead,
+            "seed": how.seed,
         });
         let figures = figures.as_object().cloned().unwrap_or_default();
-        Ok(Self { mel, kind: Kind::GriffinLim(griffin_lim), warnings: Vec::new(), figures })
+        Ok(Self { mel, kind: Kind::GriffinLim(griffin_lim, ahead), warnings: Vec::new(), figures })
     }
 
     /// Renders one file.
@@ -273,7 +284,7 @@ impl Machine {
     /// An input that cannot be read, an output that cannot be written, a device that fails.
     pub fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
         interrupt::check()?;
-        let source = Source::open(&job.input, &self.mel)?;
+        let source = Source::open(&job.input, &self.mel, how.mel_config.as_ref())?;
         for notice in source.notices() {
             progress.note(format!("{}: {notice}", job.input.display()));
         }
@@ -324,9 +335,13 @@ impl Machine {
                 }
                 write(&renderer.finish().with_context(|| input.to_string())?)?;
             }
-            Kind::GriffinLim(griffin_lim) => {
+            Kind::GriffinLim(griffin_lim, ahead) => {
                 let Some(mel) = source.whole()? else { bail!("{input}: an empty mel") };
-                write(&griffin_lim.render(&mel).with_context(|| input.to_string())?)?;
+                let sound = match ahead {
+                    Some(ahead) => griffin_lim.render_online(&mel, *ahead),
+                    None => griffin_lim.render(&mel),
+                };
+                write(&sound.with_context(|| input.to_string())?)?;
             }
         }
         Ok(())

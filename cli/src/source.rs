@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use vocoder::adapter::adapt;
 use vocoder::audio::{AudioReader, Resampler};
 use vocoder::mel::{self, Mel, MelConfig, MelStream};
 
@@ -27,13 +28,20 @@ pub struct AudioSource {
 
 impl Source {
     /// Opens `path` to be read as a mel of `config`. Audio is decoded once to its end here, so that
-    /// a damaged file is told before any rendering; that costs little beside it.
+    /// a damaged file is told before any rendering; that costs little beside it. A mel file is of the
+    /// convention `of`, if that is given, and adapted to `config`.
     ///
     /// # Errors
     /// A file that cannot be read as audio or as a mel of `config`; audio of less than a hop.
-    pub fn open(path: &Path, config: &MelConfig) -> Result<Self> {
+    pub fn open(path: &Path, config: &MelConfig, of: Option<&MelConfig>) -> Result<Self> {
         if is_mel(path) {
-            let file = mel::file::read(path, config)?;
+            let mut file = match of {
+                Some(of) => mel::file::read(path, of)?,
+                None => mel::file::read(path, config).map_err(|error| advise(error, path))?,
+            };
+            if of.is_some_and(|of| of != config) {
+                file.mel = adapt(&file.mel, config)?;
+            }
             return Ok(Self::Mel {
                 notices: file.notice.into_iter().collect(),
                 mel: Some(file.mel),
@@ -137,4 +145,16 @@ impl AudioSource {
         }
         Ok(None)
     }
+}
+
+/// `error`, with the conventions whose mel the file at `path` could be.
+fn advise(error: vocoder::Error, path: &Path) -> anyhow::Error {
+    let fits = |name: &&&str| {
+        MelConfig::preset(name).is_ok_and(|config| mel::file::read(path, &config).is_ok())
+    };
+    let names: Vec<&str> = MelConfig::PRESETS.iter().filter(fits).copied().collect();
+    if names.is_empty() {
+        return error.into();
+    }
+    anyhow!("{error}; if it is another system's, say whose by --mel-config ({})", names.join(", "))
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use vocoder::mel::MelConfig;
 use vocoder::output_file;
-use vocoder::render::latency;
+use vocoder::render::{Polish, latency};
 use vocoder::start::Start;
 use vocoder::voice::{Precision, Provenance, Voice, onnx, torch};
 
@@ -128,7 +128,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
     let voice = Voice::load(&path)?;
     let own: Vec<usize> = voice.schedules.keys().copied().collect();
     // As it would stream: from noise, without polish, which both look far ahead.
-    let lag = latency(&voice.model, &voice.mel, &Start::Noise, STEPS, 0);
+    let lag = latency(&voice.model, &voice.mel, &Start::Noise, STEPS, Polish::NONE);
     if as_json {
         return output::json(&json!({
             "file": path.display().to_string(),

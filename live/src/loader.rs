@@ -8,7 +8,7 @@ use std::time::Duration;
 use candle_core::Device;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use vocoder::engine::Precision;
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::Clip;
 use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda, level_of_lambda};
 use vocoder::start::Start;
@@ -44,6 +44,18 @@ impl SlotKey {
         Self { steps, follow, seed }
     }
 
+    /// What is left of `polish`: the nearer the chain starts to the input, the less its phases need a
+    /// search, which would only lead away from them.
+    fn polish(&self, polish: Polish) -> Polish {
+        match polish {
+            Polish::Frames { rounds, ahead } => {
+                let share = 1.0 - f32::from(self.follow) / FOLLOW_PLACES;
+                Polish::Frames { rounds: (rounds as f32 * share).round() as usize, ahead }
+            }
+            Polish::Clip { .. } => polish,
+        }
+    }
+
     /// The noise levels. From noise they are the voice's own; near the input none was learned.
     pub fn schedule(&self, voice: &Voice) -> Result<Schedule> {
         if self.follow == 0 {
@@ -71,7 +83,7 @@ pub(crate) struct SlotMaker {
     pub voice: Arc<Voice>,
     pub device: Device,
     pub lanes: usize,
-    pub polish: usize,
+    pub polish: Polish,
     pub precision: Precision,
 }
 
@@ -84,7 +96,7 @@ impl SlotMaker {
             start: if key.follow == 0 { Start::Noise } else { Start::Given },
             seed: key.seed,
             chunk_frames: 1,
-            polish: self.polish,
+            polish: key.polish(self.polish),
             precision: self.precision,
             guidance: 1.0,
             schedule,

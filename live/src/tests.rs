@@ -105,7 +105,7 @@ proptest! {
 
 #[test]
 fn a_late_chunk_is_heard_dry_without_a_click() {
-    let mut bench = Bench::new(512, Quality::Balanced, 500, "");
+    let mut bench = Bench::new(512, Quality::Studio, 500, "");
     let chunk = bench.timing.chunk as u64;
     for _ in 0..20 {
         bench.cycle(&[512], 0, &Controls::default());

@@ -1,5 +1,7 @@
 //! How long a sound takes from input to output, and why.
 
+use vocoder::render::Polish;
+
 use crate::Quality;
 
 /// The share of a chunk's duration that the worker may take.
@@ -25,17 +27,17 @@ impl Quality {
     /// Frames in a chunk.
     pub(crate) fn frames(self) -> usize {
         match self {
-            Self::Low => 1,
-            Self::Balanced => 2,
-            Self::Studio => 4,
+            Self::Low | Self::Balanced => 1,
+            Self::Studio => 2,
         }
     }
 
-    /// Rounds of polish after the chain.
-    pub(crate) fn polish(self) -> usize {
+    /// What follows the chain. Look-ahead costs a frame of latency each, and is worth more than rounds.
+    pub(crate) fn polish(self) -> Polish {
         match self {
-            Self::Low | Self::Balanced => 0,
-            Self::Studio => 2,
+            Self::Low => Polish::Frames { rounds: 16, ahead: 0 },
+            Self::Balanced => Polish::Frames { rounds: 24, ahead: 1 },
+            Self::Studio => Polish::Frames { rounds: 32, ahead: 3 },
         }
     }
 }
@@ -84,8 +86,8 @@ mod tests {
             Timing { chunk: 600, latency: 600 + 512 + 1000, lead: 400 }
         );
         // 1200 to collect; 960 of budget are two blocks of 512, or 15 of 64.
-        assert_eq!(timing(512, Quality::Balanced).latency, 1200 + 1024 + 1000);
-        assert_eq!(timing(64, Quality::Balanced).latency, 1200 + 960 + 1000);
+        assert_eq!(timing(512, Quality::Studio).latency, 1200 + 1024 + 1000);
+        assert_eq!(timing(64, Quality::Studio).latency, 1200 + 960 + 1000);
         assert_eq!(timing(4096, Quality::Low).latency, 600 + 4096 + 1000);
         // 551.25 samples of 44.1 kHz a frame: a chunk is never shorter than its frames.
         assert_eq!(Timing::new(44_100, 512, Quality::Low, 0.0125, 0).chunk, 552);

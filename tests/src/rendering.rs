@@ -3,7 +3,7 @@
 use candle_core::Device;
 use vocoder::engine::Precision;
 use vocoder::mel::Mel;
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::Clip;
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
@@ -19,7 +19,7 @@ pub fn settings(sampler: &str) -> Settings {
         start: Start::Noise,
         seed: 7,
         chunk_frames: 1000,
-        polish: 0,
+        polish: Polish::NONE,
         precision: Precision::F32,
     }
 }

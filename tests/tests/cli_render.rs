@@ -73,6 +73,34 @@ fn a_mel_file_gives_what_its_audio_gives() {
 }
 
 #[test]
+fn mels_of_other_systems_are_told_apart_and_adapted() {
+    let studio = Studio::new();
+    let mel = studio.folder.path().join("theirs.npy");
+    output(arguments!["mel", speech(), "-o", &mel, "--config", "hifigan-22k", "-q"]);
+    let out = studio.folder.path().join("out.wav");
+    run(arguments!["render", &mel, "-o", &out, "--voice", &studio.voice, "-q"])
+        .expect_error(1, &["--mel-config", "hifigan-22k"]);
+    assert!(!out.exists());
+    let further = ["--mel-config", "hifigan-22k", "--sampler", "griffin-lim", "--format", "f32"];
+    let sound = studio.render(&mel, "adapted.wav", &further);
+    let ours = studio.render(&speech(), "ours.wav", &further[2..]);
+    let read = |wav: &[u8]| {
+        let reader = hound::WavReader::new(wav).unwrap();
+        assert_eq!(reader.spec().sample_rate, 24_000);
+        reader.into_samples::<f32>().map(|v| v.unwrap()).collect::<Vec<f32>>()
+    };
+    let (sound, ours) = (read(&sound), read(&ours));
+    assert!(sound.len().abs_diff(ours.len()) <= 600, "{} {}", sound.len(), ours.len());
+    // The loudness over time is that of the recording.
+    let loudness = |x: &[f32]| -> Vec<f32> {
+        x.chunks_exact(2400).map(|c| c.iter().map(|v| v * v).sum::<f32>().sqrt()).collect()
+    };
+    let (a, b) = (loudness(&sound), loudness(&ours));
+    let error: f32 = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum();
+    assert!(error < 0.15 * b.iter().sum::<f32>(), "{error} of {}", b.iter().sum::<f32>());
+}
+
+#[test]
 fn the_output_is_as_long_as_the_audio() {
     let studio = Studio::new();
     let wav = studio.render(&speech(), "out.wav", &["--steps", "1", "--format", "pcm24"]);

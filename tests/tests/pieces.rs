@@ -8,7 +8,7 @@ use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::initial_weights;
 use vocoder::prior::PriorConfig;
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
@@ -38,7 +38,7 @@ fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
         start: Start::Noise,
         seed: 7,
         chunk_frames,
-        polish: 0,
+        polish: Polish::NONE,
         precision: Precision::F32,
     }
 }
@@ -65,13 +65,13 @@ proptest! {
         prior in 0usize..3,
         sampler in prop::sample::select(vec!["ancestral", "ddim", "dpm++2m"]),
         causal in any::<bool>(),
-        polish in 0usize..3,
+        polish in prop::sample::select(vec!["0", "1", "2", "3:0", "2:1", "1:3"]),
     ) {
         let padding =
             if causal { Padding::Causal { look_ahead: 2 } } else { Padding::Symmetric };
         let voice = voice(PRIORS[prior], padding);
         let mel = mel(frames);
-        let settings = |chunk| Settings { polish, ..settings(steps, sampler, chunk) };
+        let settings = |chunk| Settings { polish: polish.parse().unwrap(), ..settings(steps, sampler, chunk) };
         let whole = render(&voice, settings(1000), &mel);
         prop_assert_eq!(whole.len(), frames * 300);
         prop_assert!(whole.iter().any(|v| *v != 0.0));

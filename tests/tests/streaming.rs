@@ -6,7 +6,7 @@ use vocoder::config::{ModelConfig, Padding};
 use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig, MelExtractor, MelStream};
 use vocoder::prior::PriorConfig;
-use vocoder::render::{Renderer, Settings, latency};
+use vocoder::render::{Polish, Renderer, Settings, latency};
 use vocoder::sampler::Clip;
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
@@ -23,7 +23,7 @@ fn settings(start: Start) -> Settings {
         start,
         seed: 7,
         chunk_frames: 1,
-        polish: 0,
+        polish: Polish::NONE,
         precision: Precision::F32,
     }
 }
@@ -40,13 +40,13 @@ fn stream_presets_lag_at_most_60_ms_in_all() {
     for preset in presets() {
         let (mel, start) = (MelConfig::default(), Start::Noise);
         let model = ModelConfig::preset(preset, mel.n_mels).unwrap();
-        let lag = latency(&model, &mel, &start, STEPS, 0);
+        let lag = latency(&model, &mel, &start, STEPS, Polish::NONE);
         // Half a window of 1200, and a frame of 300 ahead.
         assert_eq!((lag.mel, lag.frames, lag.samples), (600, 1, 900));
         assert!(lag.ms(&mel) <= 60.0);
         assert_eq!(
             lag,
-            latency(&model, &mel, &start, 50, 0),
+            latency(&model, &mel, &start, 50, Polish::NONE),
             "{preset}: the same in any number of steps"
         );
     }
@@ -60,7 +60,7 @@ fn each_frame_gives_its_samples_at_the_stated_time() {
     for look_ahead in [0, 1, 3] {
         let voice = steady_voice("stream-eighth", Padding::Causal { look_ahead }, PRIOR);
         let settings = settings(Start::Noise);
-        let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS, 0).frames;
+        let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS, Polish::NONE).frames;
         let whole = Settings { chunk_frames: 1000, ..settings.clone() };
         let expected =
             Renderer::by_definition(&voice, &Device::Cpu, whole).unwrap().render(&mel).unwrap();
@@ -80,13 +80,37 @@ fn each_frame_gives_its_samples_at_the_stated_time() {
     }
 }
 
+/// The same with a polish, which waits for as many frames as it looks ahead.
+#[test]
+fn a_polish_of_frames_keeps_the_stated_time() {
+    let mel = mel(30);
+    let (hop, bands) = (mel.config.hop, mel.config.n_mels);
+    let voice = steady_voice("stream-eighth", Padding::Causal { look_ahead: 1 }, PRIOR);
+    for (polish, frames) in [("4:0", 1), ("4:1", 2), ("2:3", 4)] {
+        let settings = Settings { polish: polish.parse().unwrap(), ..settings(Start::Noise) };
+        let lag = latency(&voice.model, &voice.mel, &Start::Noise, STEPS, settings.polish).frames;
+        assert_eq!(lag, frames, "{polish}");
+        let mut renderer = Renderer::new(&voice, &Device::Cpu, settings.clone()).unwrap();
+        let expected = renderer.render(&mel).unwrap();
+        let mut sound = Vec::new();
+        for (n, frame) in mel.data.chunks(bands).enumerate() {
+            let frame = Mel::new(mel.config.clone(), frame.to_vec()).unwrap();
+            sound.extend(renderer.push(&frame).unwrap());
+            assert_eq!(sound.len(), (n + 1).saturating_sub(lag) * hop, "{polish}");
+        }
+        sound.extend(renderer.finish().unwrap());
+        let worst = sound.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(sound.len() == expected.len() && worst < 1e-4, "{polish}: {worst}");
+    }
+}
+
 /// From audio to audio: a sample comes out just when the latency says.
 #[test]
 fn audio_comes_out_within_the_latency() {
     let config = MelConfig::default();
     let voice = steady_voice("stream-eighth", Padding::Causal { look_ahead: 1 }, PRIOR);
     let settings = settings(Start::Noise);
-    let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS, 0).samples;
+    let lag = latency(&voice.model, &voice.mel, &settings.start, STEPS, Polish::NONE).samples;
     let audio: Vec<f32> = noise(9000).into_iter().map(|x| 0.1 * x).collect();
     let mut stream = MelStream::new(&config).unwrap();
     let mut renderer = Renderer::new(&voice, &Device::Cpu, settings).unwrap();
@@ -112,7 +136,7 @@ fn the_bound_of_symmetric_networks_holds() {
     let sound = noise(60 * config.hop);
     let mel = MelExtractor::new(&config).unwrap().extract(&sound).unwrap();
     let settings = settings(start);
-    let lag = latency(&voice.model, &voice.mel, &start, STEPS, 0).frames;
+    let lag = latency(&voice.model, &voice.mel, &start, STEPS, Polish::NONE).frames;
     let whole = Settings { chunk_frames: 1000, ..settings.clone() };
     let expected =
         Renderer::by_definition(&voice, &Device::Cpu, whole).unwrap().render(&mel).unwrap();

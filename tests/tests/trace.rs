@@ -5,7 +5,7 @@ use candle_core::Device;
 use vocoder::audio;
 use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelExtractor};
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
@@ -38,7 +38,7 @@ fn every_sampler_renders_what_it_traces() {
                 start,
                 seed: 3,
                 chunk_frames: 7,
-                polish: 0,
+                polish: Polish::NONE,
                 precision: Precision::F32,
             };
             let traced = trace(&voice, &Device::Cpu, &settings, &mel).unwrap();

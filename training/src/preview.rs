@@ -10,7 +10,7 @@ use vocoder::audio::{WavFormat, write_wav};
 use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
 use vocoder::picture::{self, Panel};
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::Clip as Clipping;
 use vocoder::voice::Voice;
 use vocoder::{Error, Result};
@@ -130,7 +130,7 @@ impl Previewer {
             start: voice.start,
             seed: self.seed,
             chunk_frames: CHUNK_FRAMES,
-            polish: voice.polish,
+            polish: Polish::Clip { rounds: voice.polish },
             precision: Precision::F32,
         };
         Renderer::new(voice, device, settings)?.render(mel)

@@ -23,7 +23,7 @@ use search::{Found, descend};
 use std::sync::OnceLock;
 use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
-use vocoder::render::{Renderer, Settings};
+use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip as Clipping, SamplerKind};
 use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda, level_of_lambda};
 use vocoder::start::Start;
@@ -133,7 +133,7 @@ impl<'a> Learner<'a> {
                 start: self.start,
                 seed: 0,
                 chunk_frames: 1000,
-                polish: self.voice.polish,
+                polish: Polish::Clip { rounds: self.voice.polish },
                 precision: Precision::Auto,
             };
             Renderer::new(self.voice, &self.device, settings)?.render(mel)

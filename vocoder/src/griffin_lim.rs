@@ -5,6 +5,7 @@
 //! with momentum 0 is the original (Griffin & Lim 1984).
 
 mod magnitudes;
+mod online;
 
 use realfft::num_complex::Complex32;
 
@@ -12,7 +13,8 @@ use crate::mel::{Mel, MelConfig};
 use crate::noise::Noise;
 use crate::stft::Stft;
 use crate::{Error, Result};
-use magnitudes::MelInverse;
+pub(crate) use magnitudes::MelInverse;
+pub(crate) use online::Online;
 
 /// Settings of Griffin-Lim.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,6 +91,26 @@ impl GriffinLim {
         search.padded.iter_mut().skip(pad).zip(sound).for_each(|(to, from)| *to = *from);
         search.improve_phases();
         Ok(search.run(self.iterations.saturating_sub(1), &mel.config, length))
+    }
+
+    /// As [`GriffinLim::render`], frame by frame with `ahead` frames of look-ahead, as a stream would
+    /// have it (RTISI-LA, Zhu et al. 2007); with a momentum of 0.95, whatever the settings say.
+    ///
+    /// # Errors
+    /// As [`GriffinLim::render`].
+    pub fn render_online(&self, mel: &Mel, ahead: usize) -> Result<Vec<f32>> {
+        if mel.frames == 0 {
+            return Err(Error::mismatch("mel", "at least one frame", "none"));
+        }
+        mel.config.validate()?;
+        // A whisper: it tells phases where there is nothing before to go on from, and there only.
+        let mut noise = vec![0.0; mel.frames * mel.config.hop];
+        Noise::new(self.seed).fill(0, 0, &mut noise);
+        noise.iter_mut().for_each(|v| *v *= 1e-6);
+        let mut out = Vec::with_capacity(noise.len());
+        let mut online = Online::new(&mel.config, self.iterations, ahead, 0);
+        online.push(&mel.data, &noise, true, &mut out);
+        Ok(out)
     }
 
     /// Frames beside a sample's own, on either side, that its value depends on after `iterations`
@@ -192,4 +214,4 @@ fn unit(value: Complex32) -> Complex32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 //! [`voice`]'s [`network`] for the noise at each level of a [`schedule`] and moves on by a
 //! [`sampler`]. It opens no device, prints nothing and parses no command line.
 
+pub mod adapter;
 pub mod audio;
 pub mod colour_map;
 pub mod config;

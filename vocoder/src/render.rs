@@ -11,6 +11,7 @@ mod polish;
 mod windows;
 
 pub use latency::{Latency, latency};
+pub use polish::Polish;
 
 use crate::engine::Precision;
 use crate::mel::{Mel, MelConfig};
@@ -23,7 +24,7 @@ use crate::voice::Voice;
 use crate::{Error, Result};
 use candle_core::Device;
 use flow::Flow;
-use polish::Polish;
+use polish::Polisher;
 use std::ops::Range;
 use windows::Windows;
 
@@ -50,9 +51,8 @@ pub struct Settings {
     pub seed: u64,
     /// Frames of output that are rendered at a time.
     pub chunk_frames: usize,
-    /// Rounds of Griffin-Lim after the chain, from its phases, that give the sound the mel's magnitudes;
-    /// 0 for the bare chain. Each looks two windows further ahead.
-    pub polish: usize,
+    /// Griffin-Lim after the chain, from its phases, that gives the sound the mel's magnitudes.
+    pub polish: Polish,
     /// Of products on the CPU. Other devices compute in f32.
     pub precision: Precision,
 }
@@ -89,7 +89,7 @@ struct ClipState {
     done: usize,
     /// The prior's filter at the end of what was rendered.
     memory: Memory,
-    polish: Polish,
+    polish: Polisher,
     observer: Option<Observer>,
 }
 
@@ -206,7 +206,12 @@ impl Renderer {
 impl ClipState {
     fn new(voice: &Voice, settings: Settings) -> Result<Self> {
         Ok(Self {
-            polish: Polish::new(&voice.mel, settings.polish, settings.chunk_frames),
+            polish: Polisher::new(
+                &voice.mel,
+                settings.polish,
+                settings.chunk_frames,
+                latency::lag(&voice.model, &voice.mel, &settings.start),
+            ),
             mel: voice.mel.clone(),
             prior: Prior::new(voice.model.prior, &voice.mel)?,
             settings,
@@ -315,7 +320,6 @@ impl ClipState {
             ));
         }
         self.done = frames.end;
-        let bands = self.mel.n_mels;
-        self.polish.push(&mel.data[local.start * bands..local.end * bands], signal, ended)
+        self.polish.push(mel, local.start, signal, ended)
     }
 }

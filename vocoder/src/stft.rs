@@ -19,6 +19,9 @@ pub(crate) struct Stft {
     n_fft: usize,
     hop: usize,
     window: Vec<f32>,
+    /// The window of the inverse.
+    synthesis: Vec<f32>,
+    late: usize,
     forward: Arc<dyn RealToComplex<f32>>,
     inverse: Arc<dyn ComplexToReal<f32>>,
     frame: Vec<f32>,
@@ -29,6 +32,17 @@ pub(crate) struct Stft {
 impl Stft {
     /// Plans for an even `n_fft`, a window of 1 to `n_fft` samples and a hop of at least 1.
     pub(crate) fn new(n_fft: usize, hop: usize, window: usize) -> Self {
+        Self::with_late_synthesis(n_fft, hop, window, 0)
+    }
+
+    /// As [`Stft::new`], but the inverse's window is 0 for its first `late` samples and rises, in the
+    /// shape of a shorter Hann window, over the rest of the first half.
+    pub(crate) fn with_late_synthesis(
+        n_fft: usize,
+        hop: usize,
+        window: usize,
+        late: usize,
+    ) -> Self {
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(n_fft), planner.plan_fft_inverse(n_fft));
         let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
@@ -36,6 +50,8 @@ impl Stft {
             n_fft,
             hop,
             window: hann(window),
+            synthesis: late_hann(window, late),
+            late,
             frame: forward.make_input_vec(),
             spectrum: forward.make_output_vec(),
             scratch: vec![Complex32::ZERO; scratch],
@@ -98,26 +114,57 @@ impl Stft {
         debug_assert!(done.is_ok(), "the buffers come from the plan");
         let margin = self.margin();
         let out = &mut padded[index * self.hop + margin..];
-        for ((out, value), weight) in out.iter_mut().zip(&self.frame[margin..]).zip(&self.window) {
+        for ((out, value), weight) in out.iter_mut().zip(&self.frame[margin..]).zip(&self.synthesis)
+        {
             *out += value * weight;
         }
     }
 
     /// What each sample of a padded clip of `frames` frames is multiplied with after
-    /// [`Stft::add`]: 1 / (n_fft sum w^2), over the windows on it; 0 where there is next to none.
+    /// [`Stft::add`]: [`Stft::scale`] over the sum of the windows on it; 0 where there is next to none.
     pub(crate) fn gains(&self, frames: usize) -> Vec<f32> {
         let mut sums = vec![0.0f32; self.length(frames)];
-        for index in 0..frames {
-            let out = &mut sums[index * self.hop + self.margin()..];
-            out.iter_mut().zip(&self.window).for_each(|(out, weight)| *out += weight * weight);
-        }
+        (0..frames).for_each(|index| self.add_weights(index, &mut sums));
         let enough = 1e-4;
-        sums.iter().map(|&s| if s > enough { 1.0 / (s * self.n_fft as f32) } else { 0.0 }).collect()
+        sums.iter().map(|&s| if s > enough { self.scale() / s } else { 0.0 }).collect()
     }
 
-    fn margin(&self) -> usize {
+    /// What [`Stft::add`] leaves to divide by beside the windows: the transform's length.
+    pub(crate) fn scale(&self) -> f32 {
+        1.0 / self.n_fft as f32
+    }
+
+    /// The product of both windows, within the window.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = f32> {
+        self.window.iter().zip(&self.synthesis).map(|(a, b)| a * b)
+    }
+
+    /// Adds the product of both windows of frame `index` to `padded`.
+    pub(crate) fn add_weights(&self, index: usize, padded: &mut [f32]) {
+        let out = &mut padded[index * self.hop + self.margin()..];
+        out.iter_mut().zip(self.weights()).for_each(|(out, weight)| *out += weight);
+    }
+
+    /// The first sample of a frame that [`Stft::add`] changes.
+    pub(crate) fn first_synthesised(&self) -> usize {
+        self.margin() + self.late
+    }
+
+    /// Samples of a frame before its window.
+    pub(crate) fn margin(&self) -> usize {
         (self.n_fft - self.window.len()) / 2
     }
+}
+
+/// A periodic Hann window whose first half rises `late` samples late, and so faster.
+fn late_hann(window: usize, late: usize) -> Vec<f32> {
+    let rise = (window / 2).saturating_sub(late);
+    let mut out = hann(window);
+    for (i, value) in out.iter_mut().take(window / 2).enumerate() {
+        let turn = i.saturating_sub(late) as f32 / rise.max(1) as f32;
+        *value = if late == 0 { *value } else { 0.5 - 0.5 * (std::f32::consts::PI * turn).cos() };
+    }
+    out
 }
 
 /// `samples` with `pad` more on either side, mirrored about the first and the last sample, as often

@@ -10,7 +10,7 @@ const ROUNDS: usize = 30;
 ///
 /// It starts from the bands' mean values, spread by the transposed bank, and so ends near a smooth
 /// solution: A has far fewer rows than columns, and many x fit.
-pub(super) struct MelInverse {
+pub(crate) struct MelInverse {
     config: MelConfig,
     bands: Vec<Band>,
     /// What the magnitudes were divided by in the mel ([`MelConfig::unit_window`]).
@@ -29,7 +29,7 @@ struct Band {
 }
 
 impl MelInverse {
-    pub(super) fn new(config: &MelConfig) -> Self {
+    pub(crate) fn new(config: &MelConfig) -> Self {
         let bins = config.n_fft / 2 + 1;
         let window_energy: f32 = hann(config.window).iter().map(|w| w * w).sum();
         Self {
@@ -43,7 +43,7 @@ impl MelInverse {
     }
 
     /// Magnitudes (`n_fft / 2 + 1`) that give the mel values `frame`. Bins outside all bands get 0.
-    pub(super) fn spread(&mut self, frame: &[f32], magnitudes: &mut [f32]) {
+    pub(crate) fn spread(&mut self, frame: &[f32], magnitudes: &mut [f32]) {
         for (target, &value) in self.target.iter_mut().zip(frame) {
             *target = self.config.expand(value);
         }

@@ -4,7 +4,7 @@ use super::*;
 use crate::mel::MelExtractor;
 
 /// A gliding harmonic tone with a pause over a little noise, 0.6 s.
-fn sound(config: &MelConfig) -> Vec<f32> {
+pub(crate) fn sound(config: &MelConfig) -> Vec<f32> {
     let rate = config.sample_rate as f32;
     let mut sound = vec![0.0; (0.6 * rate) as usize];
     Noise::new(9).fill(0, 0, &mut sound);
@@ -20,7 +20,7 @@ fn sound(config: &MelConfig) -> Vec<f32> {
 }
 
 /// Mean distance of the log-mels, in nat.
-fn distance(mel: &Mel, sound: &[f32]) -> f32 {
+pub(super) fn distance(mel: &Mel, sound: &[f32]) -> f32 {
     let other = MelExtractor::new(&mel.config).unwrap().extract(sound).unwrap();
     let shared = mel.data.len().min(other.data.len());
     mel.data.iter().zip(&other.data).map(|(a, b)| (a - b).abs()).sum::<f32>() / shared as f32

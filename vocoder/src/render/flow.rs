@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ClipState, Settings};
+use super::{ClipState, Polish, Settings};
 use crate::Result;
 use crate::config::Padding;
 use crate::engine::{Engine, Piece, Precision};
@@ -64,6 +64,9 @@ impl Flow {
         let chunk = clip.settings.chunk_frames;
         let most = (MOST_SAMPLES / clip.mel.hop).max(1);
         let least = chunk.min(most);
+        // Sums in another order are off by rounding, and a polish that goes on from what it settled makes
+        // another sound of that: with one, all blocks are alike, however frames come.
+        let most = if matches!(clip.settings.polish, Polish::Frames { .. }) { least } else { most };
         // A start that looks far around itself is made a chunk at a time.
         let unit = if clip.settings.start.reach(&clip.mel) == 0 { least } else { chunk };
         let mut samples = Vec::new();

@@ -6,7 +6,7 @@ use crate::network::reach;
 use crate::prior::Prior;
 use crate::start::Start;
 
-use super::polish::Polish;
+use super::Polish;
 
 /// The algorithmic latency of a stream: an output sample can be told when this many samples after its
 /// place in the input are in. What computing takes comes on top.
@@ -30,20 +30,34 @@ impl Latency {
 /// The latency of a network in `steps` steps.
 ///
 /// A causal network pays its look-ahead once, since only the mel runs ahead. A symmetric one sees the
-/// signal's future in every step; its figure is an upper bound. A polish of `polish` rounds is meant for
-/// files: it works in long blocks, whose length comes on top.
+/// signal's future in every step; its figure is an upper bound. [`Polish::Clip`] is meant for files: it
+/// works in long blocks, whose length comes on top.
 pub fn latency(
     model: &ModelConfig,
     mel: &MelConfig,
     start: &Start,
     steps: usize,
-    polish: usize,
+    polish: Polish,
 ) -> Latency {
-    let margin = Prior::NEIGHBOURS + start.reach(mel);
-    let frames = Polish::reach(mel, polish)
-        + match model.padding {
-            Padding::Causal { look_ahead } => margin.max(look_ahead),
-            Padding::Symmetric => margin + steps * reach(model).frames_ahead,
-        };
+    let lag = lag(model, mel, start);
+    let chain = match model.padding {
+        Padding::Causal { .. } => lag,
+        Padding::Symmetric => margin(mel, start) + steps * reach(model).frames_ahead,
+    };
+    let frames = polish.waits(mel, chain, lag);
     Latency { mel: mel.look_ahead(), frames, samples: mel.look_ahead() + frames * mel.hop }
+}
+
+/// Frames of mel that are always known after those whose sound the chain has told: all that it waits for
+/// where it is causal, so that a polish finds them there. A symmetric one has none to promise.
+pub(super) fn lag(model: &ModelConfig, mel: &MelConfig, start: &Start) -> usize {
+    match model.padding {
+        Padding::Causal { look_ahead } => margin(mel, start).max(look_ahead),
+        Padding::Symmetric => 0,
+    }
+}
+
+/// Frames that prior and start look ahead.
+fn margin(mel: &MelConfig, start: &Start) -> usize {
+    Prior::NEIGHBOURS + start.reach(mel)
 }

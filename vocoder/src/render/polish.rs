@@ -6,89 +6,178 @@
 //! 8 clips of a young voice, 6 steps from pure noise: one round raises PESQ-WB from 1.33 to 2.25 and STOI
 //! from 0.82 to 0.93.
 
-use crate::Result;
-use crate::griffin_lim::GriffinLim;
+mod blocks;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::griffin_lim::Online;
 use crate::mel::{Mel, MelConfig};
+use crate::voice::MAX_POLISH;
+use crate::{Error, Result};
+use blocks::Blocks;
 
-/// Most frames that are waited for before some are polished: enough to be worth the context.
-const MOST_FRAMES: usize = 64;
+/// Most frames that a polish of frames looks ahead.
+const MAX_AHEAD: usize = 16;
 
-/// Polishes sound that arrives in pieces. Its output equals the whole clip's, bit for bit.
-pub(super) struct Polish {
-    config: MelConfig,
-    rounds: usize,
-    /// Fewest frames that are polished at a time while more are to come.
-    least: usize,
-    /// Frames on either side that a frame's sound depends on.
-    reach: usize,
-    /// Frames and their sound from frame `kept_from` on.
-    mel: Vec<f32>,
-    sound: Vec<f32>,
-    kept_from: usize,
-    /// Frames that were given back.
-    done: usize,
+/// What follows the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polish {
+    /// Rounds over the whole clip, as `ROUNDS` says it; 0 leaves the bare chain. Each looks two windows
+    /// further ahead, so this is for files.
+    Clip {
+        /// Rounds of Griffin-Lim.
+        rounds: usize,
+    },
+    /// Frame by frame, as `ROUNDS:AHEAD` says it: for streams.
+    Frames {
+        /// Rounds of Griffin-Lim a frame.
+        rounds: usize,
+        /// Frames after it that are searched with it.
+        ahead: usize,
+    },
 }
 
 impl Polish {
-    /// A polish of sound that is rendered `chunk_frames` at a time.
-    pub fn new(config: &MelConfig, rounds: usize, chunk_frames: usize) -> Self {
-        Self {
-            config: config.clone(),
-            rounds,
-            least: chunk_frames.min(MOST_FRAMES),
-            reach: Self::reach(config, rounds),
-            mel: Vec::new(),
-            sound: Vec::new(),
-            kept_from: 0,
-            done: 0,
+    /// The bare chain.
+    pub const NONE: Self = Self::Clip { rounds: 0 };
+
+    /// Frames after a sample's own whose mel the polish waits for, where the chain waits for `chain`;
+    /// `lag` is [`Polisher::new`]'s.
+    pub(super) fn waits(self, mel: &MelConfig, chain: usize, lag: usize) -> usize {
+        match self {
+            Self::Clip { rounds } => chain + Blocks::reach(mel, rounds),
+            // The chain's sound is looked for as late as the mel, less the lag that it has anyway.
+            Self::Frames { ahead, .. } => Online::reach(mel, ahead) + chain - lag,
+        }
+    }
+}
+
+impl fmt::Display for Polish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clip { rounds } => write!(f, "{rounds}"),
+            Self::Frames { rounds, ahead } => write!(f, "{rounds}:{ahead}"),
+        }
+    }
+}
+
+impl FromStr for Polish {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number = |text: &str, most| text.parse().ok().filter(|n| *n <= most);
+        let polish = match text.split_once(':') {
+            None => number(text, MAX_POLISH).map(|rounds| Self::Clip { rounds }),
+            Some((rounds, ahead)) => number(rounds, MAX_POLISH)
+                .zip(number(ahead, MAX_AHEAD))
+                .map(|(rounds, ahead)| Self::Frames { rounds, ahead }),
+        };
+        polish.ok_or_else(|| {
+            let expected = format!("ROUNDS or ROUNDS:AHEAD, to {MAX_POLISH} and {MAX_AHEAD}");
+            Error::mismatch("polish", expected, format!("`{text}`"))
+        })
+    }
+}
+
+/// Polishes sound that arrives in pieces. Its output does not depend on the pieces, bit for bit.
+pub(super) enum Polisher {
+    Nothing,
+    Clip(Blocks),
+    /// How far the mel is ahead of the sound at most, and the frames of both that came.
+    Frames {
+        online: Box<Online>,
+        lag: usize,
+        heard: usize,
+        given: usize,
+    },
+}
+
+impl Polisher {
+    /// A polisher of sound that is rendered `chunk_frames` at a time and comes `lag` frames after its mel
+    /// at least.
+    pub fn new(config: &MelConfig, polish: Polish, chunk_frames: usize, lag: usize) -> Self {
+        match polish {
+            Polish::Clip { rounds: 0 } => Self::Nothing,
+            Polish::Clip { rounds } => Self::Clip(Blocks::new(config, rounds, chunk_frames)),
+            Polish::Frames { rounds, ahead } => {
+                let online = Box::new(Online::new(config, rounds, ahead, lag));
+                Self::Frames { online, lag, heard: 0, given: 0 }
+            }
         }
     }
 
-    /// Frames on either side that a frame's sound depends on after `rounds` rounds: in each, a window
-    /// to analyse and one to synthesise.
-    pub fn reach(config: &MelConfig, rounds: usize) -> usize {
-        2 * rounds * config.window.div_ceil(config.hop)
-    }
-
-    /// Takes frames `mel` `[frames][n_mels]` and their `sound`, and returns what is polished by now.
-    /// `ended`: none will follow.
+    /// Takes the `sound` of the next frames, the first of which is frame `first` of `mel`, and returns what
+    /// is polished by now. `mel` may know more frames after them. `ended`: no sound will follow.
     ///
     /// # Errors
-    /// As [`GriffinLim::render`].
-    pub fn push(&mut self, mel: &[f32], sound: Vec<f32>, ended: bool) -> Result<Vec<f32>> {
-        if self.rounds == 0 {
-            return Ok(sound);
+    /// As [`GriffinLim::render`](crate::griffin_lim::GriffinLim::render).
+    pub fn push(
+        &mut self,
+        mel: &Mel,
+        first: usize,
+        sound: Vec<f32>,
+        ended: bool,
+    ) -> Result<Vec<f32>> {
+        let (hop, bands) = (mel.config.hop, mel.config.n_mels);
+        let frames = sound.len() / hop;
+        match self {
+            Self::Nothing => Ok(sound),
+            Self::Clip(blocks) => {
+                let mel = &mel.data[first * bands..(first + frames) * bands];
+                blocks.push(mel, sound, ended)
+            }
+            Self::Frames { online, lag, heard, given } => {
+                // What is known beyond the lag depends on the pieces.
+                let from = first + *heard - *given;
+                let to = (first + frames + *lag).min(mel.frames).max(from);
+                *heard += to - from;
+                *given += frames;
+                let mut out = Vec::with_capacity(sound.len());
+                online.push(&mel.data[from * bands..to * bands], &sound, ended, &mut out);
+                Ok(out)
+            }
         }
-        self.mel.extend_from_slice(mel);
-        self.sound.extend(sound);
-        let (hop, bands) = (self.config.hop, self.config.n_mels);
-        let known = self.kept_from + self.mel.len() / bands;
-        let to = if ended { known } else { known.saturating_sub(self.reach).max(self.done) };
-        if to == self.done || (!ended && to - self.done < self.least) {
-            return Ok(Vec::new());
-        }
-        let end = (to + self.reach).min(known) - self.kept_from;
-        let part = Mel {
-            config: self.config.clone(),
-            frames: end,
-            data: self.mel[..end * bands].to_vec(),
-        };
-        let search = GriffinLim { iterations: self.rounds, ..GriffinLim::default() };
-        let polished = search.refine(&part, &self.sound[..end * hop])?;
-        let from = (self.done - self.kept_from) * hop;
-        let out = polished[from..from + (to - self.done) * hop].to_vec();
-
-        self.done = to;
-        let keep_from = to.saturating_sub(self.reach).max(self.kept_from);
-        self.mel.drain(..(keep_from - self.kept_from) * bands);
-        self.sound.drain(..(keep_from - self.kept_from) * hop);
-        self.kept_from = keep_from;
-        Ok(out)
     }
 
     pub fn reset(&mut self) {
-        self.mel.clear();
-        self.sound.clear();
-        (self.kept_from, self.done) = (0, 0);
+        match self {
+            Self::Nothing => {}
+            Self::Clip(blocks) => blocks.reset(),
+            Self::Frames { online, heard, given, .. } => {
+                online.reset();
+                (*heard, *given) = (0, 0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_polish_reads_back_and_nonsense_is_refused() {
+        for text in ["0", "16", "24:1", "100:16"] {
+            assert_eq!(text.parse::<Polish>().unwrap().to_string(), text);
+        }
+        for text in ["", "-1", "101", "8:17", "8:", ":1", "1:2:3", "many"] {
+            assert!(text.parse::<Polish>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn how_long_a_frame_waits_by_hand() {
+        let mel = MelConfig::default();
+        let frames = |ahead| Polish::Frames { rounds: 8, ahead };
+        // Half a window is two hops; synthesis begins one of them late. A network that waits for one
+        // frame has told the sound by then.
+        assert_eq!(frames(0).waits(&mel, 1, 1), 1);
+        assert_eq!(frames(2).waits(&mel, 1, 1), 3);
+        // One that sees 5 frames of the signal ahead has no lag to give.
+        assert_eq!(frames(0).waits(&mel, 5, 0), 6);
+        assert_eq!(Polish::Clip { rounds: 2 }.waits(&mel, 1, 1), 1 + 16);
+        assert_eq!(Polish::NONE.waits(&mel, 3, 0), 3);
     }
 }

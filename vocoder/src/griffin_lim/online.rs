@@ -1,0 +1,254 @@
+//! Griffin-Lim for streams: frame by frame, each settled for good once a few frames after it are known
+//! (real-time iterative spectrogram inversion with look-ahead, RTISI-LA: Zhu, Beauregard & Wyse 2007,
+//! DOI 10.1109/TASL.2007.899236), with the momentum of fast Griffin-Lim.
+//!
+//! Three things are ours. A frame's first phases are those of what is settled, with the given sound where
+//! windows are still missing. Synthesis windows rise one hop late, so that a sample is final one hop
+//! earlier: measured, that costs 0.06 of PESQ where a hop more of look-ahead gains 0.5. And the given
+//! sound may lag behind the mel, as a network's does that looks ahead.
+
+use std::collections::VecDeque;
+
+use realfft::num_complex::Complex32;
+
+use super::magnitudes::MelInverse;
+use super::unit;
+use crate::mel::MelConfig;
+use crate::stft::Stft;
+
+/// Perraudin's alpha: of 0.9, 0.95 and 0.98 none is better by more than 0.01 PESQ.
+const MOMENTUM: f32 = 0.95;
+
+/// Less of a window than this is not divided by.
+const LEAST_WEIGHT: f32 = 1e-3;
+
+/// A search that settles one frame after the other. Equal, bit for bit, for any pieces.
+pub(crate) struct Online {
+    hop: usize,
+    pad: usize,
+    bands: usize,
+    rounds: usize,
+    ahead: usize,
+    lag: usize,
+    stft: Stft,
+    inverse: MelInverse,
+    /// Of all windows that lie on a sample, by its place modulo the hop.
+    full: Vec<f32>,
+    /// The frame to settle next. Buffers of samples begin with its Fourier block.
+    frame: usize,
+    /// Of it and the frames after it.
+    magnitudes: VecDeque<Vec<f32>>,
+    spare: Vec<Vec<f32>>,
+    /// The given sound, and how many frames of it came in all.
+    sound: Vec<f32>,
+    given: usize,
+    /// What is settled, and its windows.
+    sums: Vec<f32>,
+    weights: Vec<f32>,
+    /// Samples before the clip's first that are still to be dropped.
+    lead: usize,
+    scratch: Scratch,
+}
+
+/// What one frame's search works in.
+#[derive(Default)]
+struct Scratch {
+    signal: Vec<f32>,
+    weights: Vec<f32>,
+    /// `[frames][bins]`.
+    phases: Vec<Complex32>,
+    before: Vec<Complex32>,
+}
+
+impl Online {
+    /// A search in `rounds` rounds over a frame and `ahead` frames after it, from sound that comes `lag`
+    /// frames after its mel.
+    pub fn new(config: &MelConfig, rounds: usize, ahead: usize, lag: usize) -> Self {
+        let late = late(config);
+        let stft = Stft::with_late_synthesis(config.n_fft, config.hop, config.window, late);
+        let span = stft.length(ahead + 1);
+        let mut full = vec![0f32; config.hop];
+        for (i, weight) in stft.weights().enumerate() {
+            full[i % config.hop] += weight;
+        }
+        let mut online = Online {
+            hop: config.hop,
+            pad: config.pad(),
+            bands: config.n_mels,
+            rounds,
+            ahead,
+            lag,
+            inverse: MelInverse::new(config),
+            full,
+            frame: 0,
+            magnitudes: VecDeque::new(),
+            spare: Vec::new(),
+            sound: Vec::new(),
+            given: 0,
+            sums: vec![0.0; span],
+            weights: vec![0.0; span],
+            lead: 0,
+            scratch: Scratch::default(),
+            stft,
+        };
+        online.reset();
+        online
+    }
+
+    /// Frames after a sample's own whose mel it waits for.
+    pub fn reach(config: &MelConfig, ahead: usize) -> usize {
+        lead(config).div_ceil(config.hop) + ahead
+    }
+
+    /// Takes the next frames of `mel` `[frames][n_mels]` and of `sound` `[frames * hop]`, which need not
+    /// be the same, and appends what is final by now to `out`. `ended`: none of either will follow.
+    pub fn push(&mut self, mel: &[f32], sound: &[f32], ended: bool, out: &mut Vec<f32>) {
+        for frame in mel.chunks_exact(self.bands) {
+            let mut magnitudes = self.spare.pop().unwrap_or_default();
+            magnitudes.resize(self.stft.bins(), 0.0);
+            self.inverse.spread(frame, &mut magnitudes);
+            self.magnitudes.push_back(magnitudes);
+        }
+        self.sound.extend_from_slice(sound);
+        self.given += sound.len() / self.hop;
+        let edge = self.stft.first_synthesised();
+        while !self.magnitudes.is_empty() {
+            let needs = self.frame + self.ahead + 1;
+            let known = self.frame + self.magnitudes.len();
+            if !ended && (known < needs || self.given + self.lag < needs) {
+                return;
+            }
+            self.settle();
+            self.give(edge, self.hop, out);
+            self.advance();
+        }
+        if ended {
+            // What no later window will reach.
+            self.give(edge, self.pad.saturating_sub(edge), out);
+        }
+    }
+
+    /// As new.
+    pub fn reset(&mut self) {
+        self.frame = 0;
+        self.spare.extend(self.magnitudes.drain(..));
+        self.sound.clear();
+        self.sound.resize(self.pad, 0.0);
+        self.given = 0;
+        self.sums.fill(0.0);
+        self.weights.fill(0.0);
+        self.lead = self.pad.saturating_sub(self.stft.first_synthesised());
+    }
+
+    /// Searches phases for the first frames and settles the first of them.
+    fn settle(&mut self) {
+        let Self { stft, scratch, magnitudes, sums, weights, .. } = self;
+        let count = magnitudes.len().min(self.ahead + 1);
+        let (bins, span) = (stft.bins(), stft.length(count));
+        let scale = stft.scale();
+        scratch.phases.resize(count * bins, Complex32::ZERO);
+        scratch.before.resize(count * bins, Complex32::ZERO);
+
+        // Sound that comes with this frame's mel, however much more of it is there.
+        let end = (self.pad + (self.ahead + 1) * self.hop).saturating_sub(self.lag * self.hop);
+        let sound = &self.sound[..end.min(self.sound.len())];
+        scratch.signal.clear();
+        scratch.signal.extend((0..span).map(|i| {
+            let sound = sound.get(i).copied().unwrap_or(0.0);
+            let full = self.full[(i + self.hop - stft.margin() % self.hop) % self.hop];
+            if full < LEAST_WEIGHT {
+                return sound;
+            }
+            (sums[i] * scale + sound * (full - weights[i]).max(0.0)) / full
+        }));
+        scratch.analyse(stft, count, |now, _| now);
+        scratch.before.copy_from_slice(&scratch.phases);
+        scratch.normalise();
+
+        scratch.weights.clear();
+        scratch.weights.extend_from_slice(&weights[..span]);
+        for index in 0..count {
+            stft.add_weights(index, &mut scratch.weights);
+        }
+        for round in 0..self.rounds {
+            scratch.signal.clear();
+            scratch.signal.extend_from_slice(&sums[..span]);
+            for (index, magnitudes) in magnitudes.iter().take(count).enumerate() {
+                let phases = &scratch.phases[index * bins..(index + 1) * bins];
+                let spectrum = phases.iter().zip(magnitudes).map(|(p, m)| p * m);
+                stft.add(spectrum, index, &mut scratch.signal);
+            }
+            for (value, weight) in scratch.signal.iter_mut().zip(&scratch.weights) {
+                *value *= scale / weight.max(LEAST_WEIGHT);
+            }
+            // There is nothing to extrapolate from in the first round.
+            let momentum = if round == 0 { 0.0 } else { MOMENTUM };
+            scratch.analyse(stft, count, |now, before| now + (now - before) * momentum);
+            scratch.normalise();
+        }
+        let spectrum = scratch.phases.iter().zip(&magnitudes[0]).map(|(p, m)| p * m);
+        stft.add(spectrum, 0, sums);
+        stft.add_weights(0, weights);
+    }
+
+    /// Appends `count` samples from place `from` on, but for those before the clip.
+    fn give(&mut self, from: usize, count: usize, out: &mut Vec<f32>) {
+        let skipped = self.lead.min(count);
+        self.lead -= skipped;
+        let range = from + skipped..from + count;
+        let scale = self.stft.scale();
+        let settled = self.sums[range.clone()].iter().zip(&self.weights[range]);
+        out.extend(settled.map(|(sum, weight)| sum * scale / weight.max(LEAST_WEIGHT)));
+    }
+
+    /// On to the next frame.
+    fn advance(&mut self) {
+        for buffer in [&mut self.sums, &mut self.weights] {
+            buffer.copy_within(self.hop.., 0);
+            let kept = buffer.len() - self.hop;
+            buffer[kept..].fill(0.0);
+        }
+        self.sound.drain(..self.hop.min(self.sound.len()));
+        self.spare.extend(self.magnitudes.pop_front());
+        self.frame += 1;
+    }
+}
+
+impl Scratch {
+    /// `phases` of `signal`'s spectra and those of the round before, through `from`.
+    fn analyse(
+        &mut self,
+        stft: &mut Stft,
+        count: usize,
+        from: impl Fn(Complex32, Complex32) -> Complex32,
+    ) {
+        let bins = stft.bins();
+        for index in 0..count {
+            let range = index * bins..(index + 1) * bins;
+            let spectrum = stft.analyse(&self.signal, index);
+            let (phases, before) = (&mut self.phases[range.clone()], &mut self.before[range]);
+            for ((phase, before), &now) in phases.iter_mut().zip(before).zip(spectrum) {
+                *phase = from(now, *before);
+                *before = now;
+            }
+        }
+    }
+
+    fn normalise(&mut self) {
+        self.phases.iter_mut().for_each(|phase| *phase = unit(*phase));
+    }
+}
+
+/// By how much synthesis windows rise late: a hop, where enough of them overlap.
+fn late(config: &MelConfig) -> usize {
+    if config.window >= 4 * config.hop { config.hop } else { 0 }
+}
+
+/// Samples from where a frame's synthesis begins to where its hop does.
+fn lead(config: &MelConfig) -> usize {
+    let margin = (config.n_fft - config.window) / 2;
+    config.pad().saturating_sub(margin + late(config))
+}
+
+#[cfg(test)]
+mod tests;
