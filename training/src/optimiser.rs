@@ -1,8 +1,10 @@
 //! AdamW with saved moments, clipping by global norm, and the exponential mean of the weights.
 
+mod host;
+
 use crate::config::OptimiserConfig;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use std::collections::BTreeMap;
 use vocoder::network::Weights;
 use vocoder::{Error, Result};
@@ -23,6 +25,43 @@ struct Slot {
     first: Tensor,
     second: Tensor,
     mean: Tensor,
+}
+
+/// The numbers of one step.
+struct Factors {
+    /// Of the gradient, which clips its global norm.
+    scale: f64,
+    beta1: f64,
+    beta2: f64,
+    /// What the means of the first steps lack.
+    correct1: f64,
+    correct2: f64,
+    /// What decay leaves of a weight.
+    kept: f64,
+    rate: f64,
+    /// Decay of the mean weight.
+    mean: f64,
+}
+
+impl Slot {
+    /// The step in tensors, on any device; [`host::step`] is the same in one pass.
+    fn step(&mut self, gradient: &Tensor, factors: &Factors) -> Result<()> {
+        let Factors { scale, beta1, beta2, correct1, correct2, kept, rate, mean } = *factors;
+        let g = (gradient * scale)?;
+        self.first = ((&self.first * beta1)? + (&g * (1.0 - beta1))?)?;
+        self.second = ((&self.second * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
+        let divisor = ((&self.second / correct2)?.sqrt()? + EPSILON)?;
+        let direction = ((&self.first / correct1)? / divisor)?;
+        let moved = ((self.var.as_tensor() * kept)? - (direction * rate)?)?;
+        self.var.set(&moved)?;
+        self.mean = ((&self.mean * mean)? + (&moved * (1.0 - mean))?)?.detach();
+        Ok(())
+    }
+}
+
+/// Whether one pass over memory does it.
+fn on_host(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::F32
 }
 
 /// The optimiser's state as tensors by name, for checkpoints.
@@ -135,6 +174,9 @@ impl Optimiser {
     /// # Errors
     /// A device that fails.
     pub fn norm(&self, gradients: &Weights) -> Result<f64> {
+        if gradients.values().all(on_host) {
+            return host::norm(gradients);
+        }
         let squares: Vec<Tensor> =
             gradients.values().map(|g| Ok(g.sqr()?.sum_all()?)).collect::<Result<_>>()?;
         // The only wait for the device in a step, besides reading the loss.
@@ -150,26 +192,28 @@ impl Optimiser {
     pub fn step(&mut self, gradients: &Weights, norm: f64, rate: f64) -> Result<()> {
         self.step += 1;
         let OptimiserConfig { beta1, beta2, weight_decay, clip, ema, .. } = self.config;
-        let scale = (clip / norm.max(EPSILON)).min(1.0);
         let steps = self.step.min(i32::MAX as u64) as i32;
-        let correct1 = 1.0 - beta1.powi(steps);
-        let correct2 = 1.0 - beta2.powi(steps);
-        let decay = ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
         for (name, slot) in &mut self.slots {
             let Some(gradient) = gradients.get(name) else {
                 return Err(Error::mismatch(format!("gradient of `{name}`"), "one", "none"));
             };
-            let g = (gradient * scale)?;
-            slot.first = ((&slot.first * beta1)? + (&g * (1.0 - beta1))?)?;
-            slot.second = ((&slot.second * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
-            let divisor = ((&slot.second / correct2)?.sqrt()? + EPSILON)?;
-            let direction = ((&slot.first / correct1)? / divisor)?;
-            let weight = slot.var.as_tensor();
             // Biases are not decayed.
-            let kept = if weight.dims().len() > 1 { 1.0 - rate * weight_decay } else { 1.0 };
-            let moved = ((weight * kept)? - (direction * rate)?)?;
-            slot.var.set(&moved)?;
-            slot.mean = ((&slot.mean * decay)? + (&moved * (1.0 - decay))?)?.detach();
+            let decay = if slot.var.dims().len() > 1 { rate * weight_decay } else { 0.0 };
+            let factors = Factors {
+                scale: (clip / norm.max(EPSILON)).min(1.0),
+                beta1,
+                beta2,
+                correct1: 1.0 - beta1.powi(steps),
+                correct2: 1.0 - beta2.powi(steps),
+                kept: 1.0 - decay,
+                rate,
+                mean: ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64)),
+            };
+            if on_host(gradient) {
+                host::step(slot, gradient, &factors)?;
+            } else {
+                slot.step(gradient, &factors)?;
+            }
         }
         Ok(())
     }
@@ -189,7 +233,7 @@ impl Optimiser {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     fn config() -> OptimiserConfig {
         OptimiserConfig {
@@ -253,6 +297,47 @@ mod tests {
         (0..3).for_each(|_| _ = step(&mut half));
         assert_eq!(values(&whole.weights()), values(&half.weights()));
         assert_eq!(values(&whole.mean_weights()), values(&half.mean_weights()));
+    }
+
+    /// The pass over memory against the step in tensors, over more values than a thread takes at once.
+    #[test]
+    fn one_pass_equals_the_step_in_tensors() {
+        let tensor = |k: f32| {
+            let values = (0..70_000).map(|i| (i as f32 * k).sin()).collect();
+            Tensor::from_vec(values, (7, 10_000), &Device::Cpu).unwrap()
+        };
+        let slot = || Slot {
+            var: Var::from_tensor(&tensor(0.1)).unwrap(),
+            first: tensor(0.2),
+            second: tensor(0.3).sqr().unwrap(),
+            mean: tensor(0.4),
+        };
+        let factors = Factors {
+            scale: 0.7,
+            beta1: 0.9,
+            beta2: 0.99,
+            correct1: 0.3,
+            correct2: 0.1,
+            kept: 0.95,
+            rate: 0.01,
+            mean: 0.8,
+        };
+        let (mut a, mut b, gradient) = (slot(), slot(), tensor(0.5));
+        a.step(&gradient, &factors).unwrap();
+        host::step(&mut b, &gradient, &factors).unwrap();
+        let pairs = [
+            (a.var.as_tensor(), b.var.as_tensor()),
+            (&a.first, &b.first),
+            (&a.second, &b.second),
+            (&a.mean, &b.mean),
+        ];
+        for (a, b) in pairs {
+            let off = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(off.to_scalar::<f32>().unwrap() < 1e-6);
+        }
+        let norm = host::norm(&Weights::from([("w".into(), gradient.clone())])).unwrap();
+        let expected = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!((norm / f64::from(expected).sqrt() - 1.0).abs() < 1e-5);
     }
 
     #[test]

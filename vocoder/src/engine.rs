@@ -8,7 +8,7 @@
 //!   outputs will read (`engine/pass.rs`). Whatever the pieces in which a clip arrives, and whether it ever
 //!   ends, nothing is computed twice and memory does not grow.
 //! - **Once for all steps** what depends on the mel alone.
-//! - **Fewer multiplications**: Winograd's convolutions of three taps (`engine/winograd.rs`), repetition folded
+//! - **Fewer multiplications**: Winograd's convolutions of three taps (`kernel/winograd.rs`), repetition folded
 //!   into the convolution after it (`engine/expand.rs`).
 //! - **One pass over memory** a convolution: what comes before it (activation, keeping one row in n) is
 //!   done while its input is packed, what comes after it (bias, residual, modulation, activation) while
@@ -23,7 +23,6 @@ mod isa;
 mod line;
 mod net;
 mod pass;
-mod winograd;
 
 pub use isa::{ISA_VARIABLE, Isa};
 
@@ -177,10 +176,4 @@ pub fn peak_gflops(precision: Precision, isa: Isa) -> f64 {
             peak_gflops(if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 }, isa)
         }
     }
-}
-
-/// Leaky ReLU of slope [`LEAKY_SLOPE`](crate::config::LEAKY_SLOPE).
-#[inline(always)]
-fn leaky(v: f32) -> f32 {
-    v.max(v * crate::config::LEAKY_SLOPE as f32)
 }

@@ -3,13 +3,15 @@
 //!
 //! Signals are `[batch, rows, channels]`. The waveform goes down to the mel's rate through [`Down`]
 //! blocks, the mel goes up to the waveform's rate through [`Up`] blocks, and a [`Film`] module joins
-//! the two at each rate. This definition serves training, rendering and streaming alike; names and
-//! shapes of its weights are [`ModelConfig::parameters`].
+//! the two at each rate. This definition serves training, rendering and streaming alike; on CPUs two
+//! faster forms of it do the work, `tape.rs` for training and [`crate::engine`] for rendering. Names and
+//! shapes of the weights are [`ModelConfig::parameters`].
 
 mod blocks;
 mod init;
 mod level;
 mod reach;
+mod tape;
 
 pub use blocks::{Down, Film, Up};
 pub use init::initial_weights;
@@ -22,6 +24,8 @@ use crate::ops::{self, Taps};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use tape::Taped;
 
 /// Weights by name.
 pub type Weights = BTreeMap<String, Tensor>;
@@ -38,6 +42,9 @@ pub struct Network {
     film: Vec<Film>,
     up: Vec<Up>,
     last: Conv,
+    /// All weights in the order of [`ModelConfig::parameters`], and how to train them on CPUs.
+    weights: Vec<Tensor>,
+    taped: Arc<Taped>,
 }
 
 impl Network {
@@ -86,6 +93,8 @@ impl Network {
                 })
                 .collect(),
             last: build.conv("last", 1),
+            weights: parameters.iter().map(|p| weights[&p.name].clone()).collect(),
+            taped: Arc::new(Taped::new(config)),
             config: config.clone(),
         })
     }
@@ -144,6 +153,22 @@ impl Network {
                 format!("{:?}, {:?} and {} levels", signal.dims(), mel.dims(), levels.len()),
             ));
         }
+        let mel = self.prepare_mel(mel)?;
+        if self.is_taped(signal, &mel) {
+            return self.taped.forward(signal, &mel, &self.weights, levels);
+        }
+        self.evaluate(signal, &mel, levels)
+    }
+
+    /// Whether gradients may be asked for where the tape computes them.
+    fn is_taped(&self, signal: &Tensor, mel: &Tensor) -> bool {
+        let tracked = || [signal, mel].into_iter().chain(&self.weights).any(Tensor::track_op);
+        self.device.is_cpu() && self.dtype == DType::F32 && signal.elem_count() > 0 && tracked()
+    }
+
+    /// The definition.
+    fn evaluate(&self, signal: &Tensor, mel: &Tensor, levels: &[f64]) -> Result<Tensor> {
+        let batch = levels.len();
         let mut wave = self.stem.forward(&signal.unsqueeze(2)?)?;
         let mut films = Vec::with_capacity(self.film.len());
         for (i, film) in self.film.iter().enumerate() {
@@ -154,7 +179,7 @@ impl Network {
                 wave = down.forward(&wave)?;
             }
         }
-        let mut x = self.mel.forward(&self.prepare_mel(mel)?)?;
+        let mut x = self.mel.forward(mel)?;
         for up in &self.up {
             // One FiLM a block, from the mel's rate to the waveform's.
             let Some(film) = films.pop() else { break };

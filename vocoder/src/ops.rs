@@ -1,7 +1,9 @@
 //! The operations that the network is made of, each with its own gradient.
 //!
-//! Signals are `[batch, rows, channels]`. On CPU tensors each operation runs on our kernels, forward
-//! and backward; on any other device it is composed of the tensor library's own operations
+//! On CPUs the network is trained in one piece (`network/tape.rs`); these are its definition, which GPUs
+//! run and finite differences are taken of. Signals are `[batch, rows, channels]`. On CPU tensors each
+//! operation runs on our kernels, forward and backward; on any other device it is composed of the tensor
+//! library's own operations
 //! ([`portable`]), which are also the slow twin in the tests. candle 0.11.1's `conv1d` and
 //! `upsample_nearest1d` are not used: they return wrong gradients for batches above one.
 
@@ -27,7 +29,7 @@ pub struct Taps {
 }
 
 /// A number that the CPU operations compute in.
-trait Element: candle_core::WithDType + crate::kernel::plain::Number {
+pub(crate) trait Element: candle_core::WithDType + crate::kernel::plain::Number {
     fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [Self]> {
         let Some((from, to)) = layout.contiguous_offsets() else {
             candle_core::bail!("expected a contiguous tensor, got {layout:?}")
@@ -39,7 +41,7 @@ impl Element for f32 {}
 impl Element for f64 {}
 
 /// Runs `body` over the values of contiguous CPU tensors.
-fn with_values<T: Element, const N: usize, R>(
+pub(crate) fn with_values<T: Element, const N: usize, R>(
     tensors: [&Tensor; N],
     body: impl FnOnce([&[T]; N]) -> Result<R>,
 ) -> Result<R> {

@@ -5,8 +5,8 @@ mod task;
 use std::cell::RefCell;
 
 use super::Isa;
-use super::winograd::{self, POINTS, TILE};
 use crate::kernel::panel::Value;
+use crate::kernel::winograd::{self, POINTS, TILE};
 use crate::kernel::{LANES, panel_width};
 use task::Task;
 

@@ -15,8 +15,9 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::Isa;
 use super::conv::{Conv, Scratched};
-use super::{Isa, leaky};
+use crate::kernel::rows::leaky;
 
 /// Rows that one task computes.
 const TASK_ROWS: usize = 256;

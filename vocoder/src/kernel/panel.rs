@@ -1,6 +1,6 @@
-//! Register tiles of the inference engine: sums of products of rows with a panel of weights.
+//! Register tiles of the convolutions: sums of products of rows with a panel of weights.
 //!
-//! With [`tile`](super::tile), the only `unsafe` code of the library. Contract of every raw access:
+//! With [`outer`](super::outer), the only `unsafe` code of the library. Contract of every raw access:
 //! [`Panel::check`] has compared the slices' lengths with the job's shape before any tile runs.
 //!
 //! Measured on one Zen 4 core: 88 to 95 % of the f32 peak of 117 G operations/s, 75 to 90 % of the

@@ -25,6 +25,20 @@ pub(crate) fn forward<T: Number>(s: &ConvShape, x: &[T], w: &[T], bias: Option<&
     y
 }
 
+/// Weights for the input's gradient: taps reversed, channels in and out exchanged.
+/// `[taps, ci, co]` -> `[taps, co, ci]`.
+pub(crate) fn flip<T: Copy + Default>(w: &[T], taps: usize, ci: usize, co: usize) -> Vec<T> {
+    let mut out = vec![T::default(); w.len()];
+    for tap in 0..taps {
+        for i in 0..ci {
+            for o in 0..co {
+                out[((taps - 1 - tap) * co + o) * ci + i] = w[(tap * ci + i) * co + o];
+            }
+        }
+    }
+    out
+}
+
 /// As [`super::weight_gradient`].
 pub(crate) fn weight_gradient<T: Number>(s: &ConvShape, x: &[T], dy: &[T]) -> (Vec<T>, Vec<T>) {
     let mut dw = vec![T::default(); s.taps * s.ci * s.co];

@@ -1,6 +1,7 @@
 //! Dilated convolution along the rows.
 
 use super::{Element, Taps, by_dtype, output, portable, with_values};
+use crate::engine::Isa;
 use crate::kernel::{self, ConvShape, plain};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
@@ -58,7 +59,7 @@ impl CustomOp3 for Conv1d {
             let x = T::slice(x, x_layout)?;
             let w = T::slice(w, w_layout)?;
             let bias = T::slice(bias, bias_layout)?;
-            let y = T::forward(&shape, x, w, Some(bias));
+            let y = T::forward(&shape, x, w, bias)?;
             output(y, (shape.batch, shape.rows, shape.co))
         })
     }
@@ -73,11 +74,10 @@ impl CustomOp3 for Conv1d {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let shape = self.shape(x.shape(), w.shape())?;
         by_dtype!(x.dtype(), T => with_values::<T, 3, _>([x, w, dy], |[xs, ws, dys]| {
-            let (dw, db) = T::weight_gradient(&shape, xs, dys);
+            let (dw, db) = T::weight_gradient(&shape, xs, dys)?;
             // What is not trained (the mel, the noisy waveform) needs no gradient.
             let dx = if x.track_op() {
-                let flipped = kernel::flip(ws, shape.taps, shape.ci, shape.co);
-                let dx = T::forward(&shape.transposed(), dys, &flipped, None);
+                let dx = T::input_gradient(&shape, ws, dys)?;
                 Some(Tensor::from_vec(dx, x.shape(), x.device())?)
             } else {
                 None
@@ -91,24 +91,36 @@ impl CustomOp3 for Conv1d {
 
 /// Single precision runs on the tiles, double precision on their plain twin.
 trait Kernels: Element {
-    fn forward(s: &ConvShape, x: &[Self], w: &[Self], bias: Option<&[Self]>) -> Vec<Self>;
-    fn weight_gradient(s: &ConvShape, x: &[Self], dy: &[Self]) -> (Vec<Self>, Vec<Self>);
+    fn forward(s: &ConvShape, x: &[Self], w: &[Self], bias: &[Self]) -> Result<Vec<Self>>;
+    fn input_gradient(s: &ConvShape, w: &[Self], dy: &[Self]) -> Result<Vec<Self>>;
+    fn weight_gradient(s: &ConvShape, x: &[Self], dy: &[Self]) -> Result<(Vec<Self>, Vec<Self>)>;
 }
 
 impl Kernels for f32 {
-    fn forward(s: &ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        kernel::forward(s, x, w, bias)
+    fn forward(s: &ConvShape, x: &[f32], w: &[f32], bias: &[f32]) -> Result<Vec<f32>> {
+        Ok(kernel::forward(isa()?, s, x, w, bias))
     }
-    fn weight_gradient(s: &ConvShape, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        kernel::weight_gradient(s, x, dy)
+    fn input_gradient(s: &ConvShape, w: &[f32], dy: &[f32]) -> Result<Vec<f32>> {
+        Ok(kernel::input_gradient(isa()?, s, w, dy))
+    }
+    fn weight_gradient(s: &ConvShape, x: &[f32], dy: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok(kernel::weight_gradient(isa()?, s, x, dy))
     }
 }
 
+fn isa() -> Result<Isa> {
+    Isa::detect().map_err(candle_core::Error::wrap)
+}
+
 impl Kernels for f64 {
-    fn forward(s: &ConvShape, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
-        plain::forward(s, x, w, bias)
+    fn forward(s: &ConvShape, x: &[f64], w: &[f64], bias: &[f64]) -> Result<Vec<f64>> {
+        Ok(plain::forward(s, x, w, Some(bias)))
     }
-    fn weight_gradient(s: &ConvShape, x: &[f64], dy: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        plain::weight_gradient(s, x, dy)
+    fn input_gradient(s: &ConvShape, w: &[f64], dy: &[f64]) -> Result<Vec<f64>> {
+        let flipped = plain::flip(w, s.taps, s.ci, s.co);
+        Ok(plain::forward(&s.transposed(), dy, &flipped, None))
+    }
+    fn weight_gradient(s: &ConvShape, x: &[f64], dy: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+        Ok(plain::weight_gradient(s, x, dy))
     }
 }

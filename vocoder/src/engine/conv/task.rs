@@ -3,10 +3,11 @@
 use pulp::{Simd, WithSimd};
 
 use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS};
-use crate::engine::winograd::{self, POINTS, TILE};
-use crate::engine::{Isa, leaky};
+use crate::engine::Isa;
 use crate::kernel::panel::{MAX_GROUP, Panel};
 use crate::kernel::panel_width;
+use crate::kernel::rows::leaky;
+use crate::kernel::winograd::{self, POINTS, TILE};
 
 /// The rows of `out`, computed by one thread.
 pub(super) struct Task<'a, T> {
