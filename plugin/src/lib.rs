@@ -5,10 +5,12 @@
 //! saved ([`params`], [`state`], [`presets`], [`voices`]), the two faces that hosts see ([`effect`],
 //! [`instrument`]) over what they share ([`chassis`] for the audio thread, [`workshop`] for all other
 //! threads), and the [`editor`].
+//! Hosts come in through nice-plug for VST3, through [`entry`] for CLAP.
 
 pub mod chassis;
 pub mod editor;
 pub mod effect;
+mod entry;
 pub mod instrument;
 pub mod params;
 pub mod presets;
@@ -22,5 +24,4 @@ pub mod workshop;
 pub use effect::Effect;
 pub use instrument::Instrument;
 
-nice_plug::nice_export_clap!(Effect, Instrument);
 nice_plug::nice_export_vst3!(Effect, Instrument);
