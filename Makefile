@@ -48,6 +48,7 @@ screenshot: plugin
 	@scripts/setup-plugin --screenshot
 	scripts/screenshot docs/plugin.png
 
-## The plugin in pedalboard, DawDreamer and Ardour; installs them where it can.
+## The plugin in pedalboard, DawDreamer and Ardour (installed where that can be done) and in the validators that are
+## found; files dropped on its window.
 test-hosts: plugin
 	scripts/test-hosts

@@ -52,6 +52,8 @@ pub(crate) struct Bridge {
     counted: bool,
     /// One that came before its time.
     early: Option<Boxed>,
+    /// From this chunk on all were sent to the worker: only those are waited for.
+    whole_from: u64,
     /// How much of the wet sound is there, 0 to 1; moves by `fade` a sample.
     presence: f32,
     fade: f32,
@@ -85,6 +87,7 @@ impl Bridge {
             due: 0,
             counted: false,
             early: None,
+            whole_from: 0,
             presence: 0.0,
             fade: (1.0 / fade_samples) as f32,
             timed_out: false,
@@ -118,6 +121,7 @@ impl Bridge {
         // There is room: all boxes were there at the start.
         self.free.extend(held.into_iter().flatten());
         (self.due, self.counted, self.presence) = (0, false, 0.0);
+        self.whole_from = 0;
         self.timed_out = false;
     }
 
@@ -133,6 +137,8 @@ impl Bridge {
         }
         // The chunk that is being filled has lost its beginning: it stays empty.
         (self.taken, self.due, self.counted) = (old.taken, old.due, true);
+        // What `old` sent comes back to it alone.
+        self.whole_from = self.taken.div_ceil(self.timing.chunk as u64);
     }
 
     /// As [`crate::Player::process`].
@@ -228,6 +234,7 @@ impl Bridge {
             },
         };
         if !sent {
+            self.whole_from = self.taken / self.timing.chunk as u64;
             self.telemetry.count_dropped();
         }
         self.wake();
@@ -325,7 +332,7 @@ impl Bridge {
                     self.early = Some(chunk);
                     break;
                 }
-                None if wait && !self.timed_out => {
+                None if wait && !self.timed_out && sequence >= self.whole_from => {
                     let since = *since.get_or_insert_with(Instant::now);
                     if since.elapsed() > self.patience {
                         self.timed_out = true;

@@ -25,8 +25,8 @@ use crate::watch::{Remote, watch};
 use crate::worker::Worker;
 use crate::{Compute, Controls, NoteEvent, Quality, Status, Telemetry, VoiceChoice};
 
-/// Sample rates of the host that a player takes, in Hz.
-pub const RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
+/// Sample rates of the host that a player takes, in Hz: all that hosts offer, and what validators try.
+pub const RATES: std::ops::RangeInclusive<u32> = 1_000..=1_536_000;
 
 /// The longest block, in samples.
 const LONGEST_BLOCK: usize = 1 << 20;
@@ -246,7 +246,8 @@ impl Player {
 
 fn check(setup: &Setup) -> Result<()> {
     if !RATES.contains(&setup.rate) {
-        return Err(Error::mismatch("sample rate", "8000 to 768000 Hz", setup.rate));
+        let expected = format!("{} to {} Hz", RATES.start(), RATES.end());
+        return Err(Error::mismatch("sample rate", expected, setup.rate));
     }
     if setup.max_block == 0 || setup.max_block > LONGEST_BLOCK {
         return Err(Error::mismatch(

@@ -137,6 +137,9 @@ fn bessel_i0(x: f64) -> f64 {
     for k in 1..60 {
         term *= (x / 2.0 / f64::from(k)).powi(2);
         sum += term;
+        if term < f64::EPSILON / 16.0 * sum {
+            break;
+        }
     }
     sum
 }

@@ -280,3 +280,47 @@ fn a_real_thread_waited_for_gives_every_chunk_and_a_hung_one_ends_in_an_error() 
     assert!(!good);
     assert_eq!(telemetry.status(), Status::TimedOut);
 }
+
+#[test]
+fn what_was_never_sent_is_not_waited_for() {
+    // The boxes run out while the worker stands still; then the host renders offline.
+    let mut bench = Bench::new(512, Quality::Low, 100, "");
+    for _ in 0..60 {
+        bench.cycle(&[512], 1 << 40, &Controls::default());
+    }
+    while bench.worker.run_one() {}
+    bench.bridge.set_patience(Duration::from_millis(20));
+    let (mut block, ones) = ([0.5; 512], [1.0; 512]);
+    let controls = Controls::default();
+    assert!(bench.bridge.process(&mut [&mut block], &controls, (&ones, &ones), &[], true));
+}
+
+#[test]
+fn a_player_that_takes_over_offline_does_not_wait_for_what_the_last_one_sent() {
+    let setup = Setup { wait: true, ..setup(512, Quality::Low) };
+    let timing = Timing::new(RATE, 512, Quality::Low, 0.0125, 100);
+    let player = || {
+        let model = Negation::new(100, "");
+        let mut player = Player::over(model, &setup, timing, Arc::default()).unwrap();
+        player.set_patience(Duration::from_millis(500));
+        player
+    };
+    let ones = vec![1.0; 512];
+    let (mut playing, mut old) = (player(), None);
+    let mut heard = Vec::new();
+    for cycle in 0..40 {
+        if cycle == 13 {
+            let mut next = player();
+            next.continue_from(&playing);
+            old = Some(std::mem::replace(&mut playing, next));
+        }
+        let mut block: Vec<f32> = (cycle * 512..(cycle + 1) * 512).map(sample).collect();
+        assert!(playing.process(&mut [&mut block], &Controls::default(), &ones, &ones, &[]));
+        heard.extend(block);
+    }
+    assert!(old.is_some());
+    // Dry for the latency and a chunk, then wet again, in place.
+    for i in 13 * 512 + timing.latency + timing.chunk + FADE..heard.len() {
+        assert_eq!(heard[i], -sample(i - timing.latency));
+    }
+}

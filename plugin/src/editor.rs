@@ -5,19 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use egui::{Rect, Ui, vec2};
 use nice_plug::context::gui::GuiContext;
-use nice_plug::editor::dpi::LogicalSize;
-use nice_plug::prelude::{FloatParam, ParamSetter, ResizeHint};
-use nice_plug_egui::{
-    EguiEditor, EguiEditorState, EguiNiceSettings, Frame, KeyCapture, NiceEguiApp, RepaintNotifier,
-    baseview, create_egui_editor,
-};
+use nice_plug::prelude::{FloatParam, ParamSetter};
 
 mod choice;
 mod controls;
+mod drop;
 mod files;
 mod header;
 mod keyboard;
@@ -27,11 +22,13 @@ mod mel_view;
 mod meters;
 mod theme;
 
+use crate::pane::{Contents, Pane};
 use crate::params::{Device, EffectParams, InstrumentParams, Knobs};
 use crate::presets::{self, Preset};
-use crate::voices::{self, Clip, VoiceRef};
+use crate::voices::{Clip, VoiceRef};
 use crate::workshop::Workshop;
 use controls::Wish;
+use drop::{Given, Notice};
 use files::{Files, Outcome, Wanted};
 use keyboard::Keyboard;
 use mel_view::{Axis, MelView};
@@ -44,9 +41,6 @@ pub const INSTRUMENT_SIZE: (f32, f32) = (1180.0, 860.0);
 /// The smallest window.
 const LEAST_SIZE: (f32, f32) = (1060.0, 640.0);
 
-/// Between two frames while sound runs: 30 a second.
-const FRAME: Duration = Duration::from_millis(33);
-
 /// Which of the two plugins the window belongs to.
 pub enum Face {
     /// The effect.
@@ -57,7 +51,7 @@ pub enum Face {
 
 impl Face {
     /// What both plugins have.
-    pub fn knobs(&self) -> &Knobs {
+    pub fn knobs(&self) -> &Arc<Knobs> {
         match self {
             Self::Effect(params) => &params.knobs,
             Self::Instrument(params) => &params.knobs,
@@ -114,19 +108,14 @@ pub struct Window {
     files: Option<Files>,
     /// The place of the preset that was set last.
     preset: usize,
-    /// The window has the size that was saved.
-    is_sized: bool,
+    /// What there is to say of a file that was given and can't be used.
+    notice: Notice,
 }
 
 /// The editor of a plugin.
-pub fn create(face: Face, workshop: Arc<Workshop>, update: Update) -> Option<EguiEditor<Window>> {
-    let (width, height) = face.knobs().window.get();
-    let least = LogicalSize::new(LEAST_SIZE.0, LEAST_SIZE.1);
-    let settings = EguiNiceSettings::new()
-        .with_tile(format!("Vocoder {}", face.kind()))
-        .with_resize_hint(ResizeHint::resizable().with_min_logical_size(least));
-    let size = EguiEditorState::from_size(LogicalSize::new(width, height), 1.0);
-    create_egui_editor(size, RepaintNotifier::new(), settings, Window::new(face, workshop, update))
+pub fn create(face: Face, workshop: Arc<Workshop>, update: Update) -> Option<Pane<Window>> {
+    let (title, knobs) = (format!("Vocoder {}", face.kind()), Arc::clone(face.knobs()));
+    Some(Pane::new(title, knobs, LEAST_SIZE, Window::new(face, workshop, update)))
 }
 
 impl Window {
@@ -143,7 +132,7 @@ impl Window {
             keyboard: Keyboard::default(),
             files: None,
             preset: 0,
-            is_sized: false,
+            notice: Notice::default(),
         }
     }
 
@@ -154,7 +143,7 @@ impl Window {
         let (rest, foot) = rest.split_top_bottom_at_y(rest.bottom() - header::FOOT);
         let rest = Rect::from_min_max(rest.min + vec2(0.0, 4.0), rest.max - vec2(0.0, 6.0));
         header::header(ui, head, &self.face, &mut self.preset, setter);
-        header::foot(ui, foot, &self.workshop);
+        header::foot(ui, foot, &self.workshop, self.notice.text());
         let rest = match &self.face {
             Face::Effect(_) => rest,
             Face::Instrument(params) => {
@@ -224,80 +213,58 @@ impl Window {
         }
     }
 
-    /// Files that were copied in a file manager and pasted here.
-    ///
-    /// Note: egui-baseview 0.9 passes no dropped files on, though baseview itself reports them; egui's
-    /// own event is read all the same, for when it does. What is pasted it reports as typed text.
+    /// Files that were dropped on the window, or copied in a file manager and pasted here.
     fn files_given(&mut self, ui: &Ui) {
-        if is_typing(ui) {
-            return;
-        }
-        let given: Vec<PathBuf> = ui.input(|input| {
-            let dropped = input.raw.dropped_files.iter().map(|file| file.path().to_path_buf());
-            let pasted = input.events.iter().filter_map(|event| match event {
-                egui::Event::Paste(text) | egui::Event::Text(text) => Some(files::named_in(text)),
-                _ => None,
-            });
-            dropped.chain(pasted.flatten()).collect()
+        let dropped: Vec<PathBuf> = ui.input(|input| {
+            input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect()
         });
-        for file in given {
-            if voices::is_voice_file(&file) {
-                self.choose_voice(VoiceRef::of_file(&file));
-            } else if voices::is_clip_file(&file) {
-                self.choose_clip(&file);
+        let pasted: Vec<PathBuf> = if is_typing(ui) {
+            Vec::new()
+        } else {
+            let named = |event: &egui::Event| match event {
+                egui::Event::Paste(text) => files::named_in(text),
+                _ => Vec::new(),
+            };
+            ui.input(|input| input.events.iter().flat_map(named).collect())
+        };
+        for file in dropped.into_iter().chain(pasted) {
+            match drop::judge(&file, &self.face) {
+                Given::Voice => {
+                    self.files = None;
+                    self.choose_voice(VoiceRef::of_file(&file));
+                }
+                Given::Clip => {
+                    self.files = None;
+                    self.choose_clip(&file);
+                }
+                Given::Useless(why) => self.notice.say(why),
             }
         }
     }
 
-    fn choose_voice(&self, voice: VoiceRef) {
+    fn choose_voice(&mut self, voice: VoiceRef) {
+        self.notice.clear();
         self.face.knobs().voice.put(voice);
         (self.update)();
     }
 
-    fn choose_clip(&self, file: &Path) {
+    fn choose_clip(&mut self, file: &Path) {
+        self.notice.clear();
         if let Face::Instrument(params) = &self.face {
             params.clip.put(Clip { file: Some(file.into()) });
             (self.update)();
         }
     }
-
-    /// Asks for the size that was saved: a project is loaded after the editor was made.
-    fn restore_size(&mut self, ui: &Ui) {
-        if self.is_sized {
-            return;
-        }
-        self.is_sized = true;
-        let (width, height) = self.face.knobs().window.get();
-        let now = ui.max_rect().size();
-        if (now.x - width).abs() > 1.0 || (now.y - height).abs() > 1.0 {
-            let size = vec2(width.max(LEAST_SIZE.0), height.max(LEAST_SIZE.1));
-            ui.send_viewport_cmd(egui::ViewportCommand::InnerSize(size));
-        }
-    }
 }
 
-impl NiceEguiApp for Window {
-    fn build(
-        &mut self,
-        context: egui::Context,
-        host: GuiContext,
-        _frame: &mut Frame,
-    ) -> Result<(), baseview::HandlerError> {
-        theme::apply(&context);
+impl Contents for Window {
+    fn opened(&mut self, context: &egui::Context, host: GuiContext) {
+        theme::apply(context);
         self.host = Some(host);
-        self.is_sized = false;
-        Ok(())
     }
 
-    fn ui(&mut self, ui: &mut Ui, frame: &mut Frame) {
+    fn ui(&mut self, ui: &mut Ui) {
         let Some(host) = self.host.clone() else { return };
-        self.restore_size(ui);
-        // Keys are the host's (its space bar starts and stops) unless somebody types here.
-        frame.set_key_capture(if is_typing(ui) {
-            KeyCapture::CaptureAll
-        } else {
-            KeyCapture::IgnoreAll
-        });
         if let Some(remote) = self.workshop.remote() {
             self.axis.follow(remote.mel());
             for frame in remote.take_mels() {
@@ -309,17 +276,10 @@ impl NiceEguiApp for Window {
         self.files_given(ui);
         self.contents(ui, &host.param_setter());
         self.file_list(&ui.ctx().clone());
-        ui.request_repaint_after(FRAME);
+        drop::paint(ui, &self.face);
     }
 
-    fn resized(&mut self, size: baseview::WindowSize) {
-        // Before the first frame it is the size of a new window, not one that somebody chose.
-        if self.is_sized {
-            self.face.knobs().window.put((size.logical.width as f32, size.logical.height as f32));
-        }
-    }
-
-    fn editor_closed(&mut self) {
+    fn closed(&mut self) {
         self.host = None;
         self.input.close();
         self.output.close();

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
-use nice_plug_egui::EguiEditor;
 
 use crate::chassis::{Chassis, TOO_LATE};
 use crate::editor::{self, Face, Window};
+use crate::pane::Pane;
 use crate::params::EffectParams;
 use crate::state;
 use crate::updater::Updater;
@@ -62,7 +62,7 @@ impl Plugin for Effect {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1)];
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
-    type Editor = EguiEditor<Window>;
+    type Editor = Pane<Window>;
     type SysExMessage = ();
     type BackgroundTask = ();
 

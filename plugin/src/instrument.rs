@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use nice_plug::prelude::*;
-use nice_plug_egui::EguiEditor;
 
 use crate::chassis::{Chassis, TOO_LATE};
 use crate::editor::{self, Face, Window};
+use crate::pane::Pane;
 use crate::params::InstrumentParams;
 use crate::state;
 use crate::updater::Updater;
@@ -41,7 +41,7 @@ impl Plugin for Instrument {
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1)];
     const MIDI_INPUT: MidiConfig = MidiConfig::Basic;
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
-    type Editor = EguiEditor<Window>;
+    type Editor = Pane<Window>;
     type SysExMessage = ();
     type BackgroundTask = ();
 

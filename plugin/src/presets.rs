@@ -1,8 +1,9 @@
 //! The presets, and the two ways to get at them: the editor's menu sets parameters, so that the host
-//! records it; and as `.vstpreset` files they appear in the browsers of VST3 hosts.
+//! records it; and as `.vstpreset` files they appear in the browsers of hosts. VST3 hosts read them on their
+//! own, CLAP hosts through [`entry`](crate::entry).
 //!
-//! Note: nice-plug 0.4 has neither VST3 program lists nor CLAP preset discovery. Files in the folder that
-//! the VST3 standard names for them are the host's own mechanism that is left.
+//! Note: nice-plug 0.4 has no VST3 program lists. Files in the folder that the VST3 standard names for them
+//! are the host's own mechanism that is left.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::state::PRESET;
 mod file;
 mod table;
 
-pub use file::{to_file, write_all};
+pub use file::{folder, from_file, to_file, write_all};
 pub use table::{EFFECT, INSTRUMENT};
 
 /// The maker's name: hosts group plugins and presets by it.

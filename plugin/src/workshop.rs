@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use live::{NoteEvent, Player, Remote, Setup, Source, Telemetry, load_voice};
-use nice_plug::prelude::{BufferConfig, ProcessMode};
+use nice_plug::prelude::{BufferConfig, ProcessMode, nice_log};
 
 use crate::params::{InstrumentParams, Knobs};
 use crate::voices::VoiceRef;
@@ -199,6 +199,9 @@ impl Workshop {
         let mut notice = String::new();
         if let Ok(loaded) = load_voice(&setup.voice) {
             if chosen.hash.is_empty() {
+                if let Some(file) = &chosen.file {
+                    nice_log!("Plays the voice {} from {}", chosen.name, file.display());
+                }
                 self.knobs.voice.put(VoiceRef { hash: loaded.hash, ..chosen });
             } else if chosen.hash != loaded.hash {
                 notice = format!("{}: not the content that it had when it was chosen", chosen.name);

@@ -31,8 +31,8 @@ pub const VERSION: u32 = 3;
 /// Most rounds of polish.
 pub const MAX_POLISH: usize = 100;
 
-/// What the metadata says the file is.
-const FORMAT: &str = "vocoder voice";
+/// What the metadata of a voice file says under `format`.
+pub const FORMAT: &str = "vocoder voice";
 
 /// Largest file that is read: far above any voice, far below what would exhaust memory.
 const MAX_BYTES: u64 = 2 << 30;

@@ -104,8 +104,8 @@ fn arrow(ui: &mut Ui, rect: Rect, towards: Vec2, help: &str) -> bool {
     response.on_hover_text(help).clicked()
 }
 
-/// Draws the line at the bottom: what goes on, and what there is to say about it.
-pub fn foot(ui: &Ui, rect: Rect, workshop: &Workshop) {
+/// Draws the line at the bottom: what goes on, and what there is to say about it; `notice` comes first.
+pub fn foot(ui: &Ui, rect: Rect, workshop: &Workshop, notice: &str) {
     let (word, colour) = meters::status(&workshop.telemetry);
     let painter = ui.painter();
     painter.circle_filled(pos2(rect.left() + 6.0, rect.center().y), 4.0, colour);
@@ -119,6 +119,9 @@ pub fn foot(ui: &Ui, rect: Rect, workshop: &Workshop) {
     let right = theme::width(painter, &rate, theme::BODY);
     theme::text(painter, rest, Align2::RIGHT_CENTER, &rate, theme::BODY, DIM);
     let message = Rect::from_min_max(pos2(after, rect.top()), rest.max - vec2(right + 14.0, 0.0));
-    let text = workshop.message();
-    theme::text(painter, message, Align2::LEFT_CENTER, &text, theme::BODY, TEXT);
+    let (text, colour) = match notice {
+        "" => (workshop.message(), TEXT),
+        notice => (notice.into(), theme::WARN),
+    };
+    theme::text(painter, message, Align2::LEFT_CENTER, &text, theme::BODY, colour);
 }

@@ -37,6 +37,47 @@ pub fn to_file(class_id: &[u8; 16], state: &PluginState) -> serde_json::Result<V
     Ok(file)
 }
 
+/// The class id and the state, as JSON, of a file that [`to_file`] made, or a host: the state is the
+/// first chunk for the component. None where it is no such file.
+pub fn from_file(file: &[u8]) -> Option<([u8; 16], &[u8])> {
+    let number = |at: usize| -> Option<usize> {
+        let bytes = file.get(at..at.checked_add(8)?)?.try_into().ok()?;
+        usize::try_from(i64::from_le_bytes(bytes)).ok()
+    };
+    if file.get(..4)? != b"VST3" {
+        return None;
+    }
+    let mut class_id = [0; 16];
+    for (byte, digits) in class_id.iter_mut().zip(file.get(8..40)?.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    let list = number(40)?;
+    if file.get(list..list.checked_add(4)?)? != b"List" {
+        return None;
+    }
+    // Chunks of the class's own may come before it.
+    let entries = file.get(list.checked_add(8)?..)?.chunks_exact(20);
+    let place = entries.enumerate().find(|(_, entry)| entry.starts_with(b"Comp"))?.0;
+    let entry = list + 8 + 20 * place;
+    let begin = number(entry + 4)?;
+    Some((class_id, file.get(begin..begin.checked_add(number(entry + 12)?)?)?))
+}
+
+/// Where this user's presets lie, for VST3 hosts by the standard of VST3, and for
+/// [CLAP hosts](crate::entry): as `make install-plugin` puts them there.
+pub fn folder() -> Option<PathBuf> {
+    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    let home = std::env::var_os(variable).filter(|home| !home.is_empty()).map(PathBuf::from)?;
+    let presets = if cfg!(windows) {
+        home.join("Documents").join("VST3 Presets")
+    } else if cfg!(target_os = "macos") {
+        home.join("Library/Audio/Presets")
+    } else {
+        home.join(".vst3/presets")
+    };
+    Some(presets.join(VENDOR))
+}
+
 /// Writes all presets under `folder` as hosts look for them, `VENDOR/PLUGIN/PRESET.vstpreset`, and
 /// returns the files.
 ///
@@ -83,9 +124,12 @@ mod tests {
         let (at, size) = (number(list + 12), number(list + 20));
         assert_eq!(list + 28, file.len());
         let back: PluginState = serde_json::from_slice(&file[at..at + size]).unwrap();
+        assert_eq!(from_file(&file), Some((Effect::VST3_CLASS_ID, &file[at..at + size])));
         assert_eq!(
             serde_json::to_string(&back.params).unwrap(),
             serde_json::to_string(&state.params).unwrap()
         );
+        // Cut short anywhere, it is no such file.
+        assert!((0..file.len()).all(|length| from_file(&file[..length]).is_none()));
     }
 }
