@@ -19,8 +19,9 @@ pub(crate) use level::MAX_HALF_LOG_SNR;
 pub use level::encode_level;
 pub use reach::{Reach, reach};
 
-use crate::config::{ModelConfig, Padding};
+use crate::config::{ModelConfig, Padding, Prediction, Resampling};
 use crate::ops::{self, Taps};
+use crate::schedule::sigma;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ impl Network {
         {
             return Err(Error::mismatch("weights", "only the config's", format!("`{name}`")));
         }
-        let build = Build { weights, padding: config.padding };
+        let build = Build { weights, padding: config.padding, resampling: config.resampling };
         let down = config.down_factors();
         let first = &weights["mel.weight"];
         Ok(Network {
@@ -129,7 +130,7 @@ impl Network {
         &self.up
     }
 
-    /// Predicts the unit noise in `signal`.
+    /// Predicts the unit noise in `signal`, whatever [`Prediction`] its last convolution makes.
     ///
     /// `signal` `[batch, frames * hop]` is the noisy waveform over the prior's deviation, `mel`
     /// `[batch, frames, n_mels]` the log-mel as the config of the voice defines it, `levels` the
@@ -154,19 +155,28 @@ impl Network {
             ));
         }
         let mel = self.prepare_mel(mel)?;
-        if self.is_taped(signal, &mel) {
-            return self.taped.forward(signal, &mel, &self.weights, levels);
+        let predicted = if self.is_taped(signal, &mel) {
+            self.taped.forward(signal, &mel, &self.weights, levels)?
+        } else {
+            self.evaluate(signal, &mel, levels)?
+        };
+        match self.config.prediction {
+            Prediction::Noise => Ok(predicted),
+            Prediction::Velocity => self.noise_of_velocity(&predicted, signal, levels),
         }
-        self.evaluate(signal, &mel, levels)
     }
 
     /// Whether gradients may be asked for where the tape computes them.
     fn is_taped(&self, signal: &Tensor, mel: &Tensor) -> bool {
         let tracked = || [signal, mel].into_iter().chain(&self.weights).any(Tensor::track_op);
-        self.device.is_cpu() && self.dtype == DType::F32 && signal.elem_count() > 0 && tracked()
+        self.device.is_cpu()
+            && self.dtype == DType::F32
+            && self.config.resampling == Resampling::Nearest
+            && signal.elem_count() > 0
+            && tracked()
     }
 
-    /// The definition.
+    /// The definition, up to what the last convolution predicts.
     fn evaluate(&self, signal: &Tensor, mel: &Tensor, levels: &[f64]) -> Result<Tensor> {
         let batch = levels.len();
         let mut wave = self.stem.forward(&signal.unsqueeze(2)?)?;
@@ -186,6 +196,17 @@ impl Network {
             x = up.forward(&x, &film)?;
         }
         Ok(self.last.forward(&x)?.squeeze(2)?)
+    }
+
+    /// e = sigma x + l v (Salimans & Ho 2022, appendix D).
+    fn noise_of_velocity(&self, v: &Tensor, signal: &Tensor, levels: &[f64]) -> Result<Tensor> {
+        let column = |values: Vec<f64>| {
+            let column = Tensor::from_vec(values, (levels.len(), 1), &Device::Cpu)?;
+            column.to_dtype(self.dtype)?.to_device(&self.device)
+        };
+        let sigmas = column(levels.iter().map(|l| sigma(*l)).collect())?;
+        let levels = column(levels.to_vec())?;
+        Ok((signal.broadcast_mul(&sigmas)? + v.broadcast_mul(&levels)?)?)
     }
 
     /// The mel on the scale that the network sees, ahead by the look-ahead of causal networks (past
@@ -225,6 +246,7 @@ impl Conv {
 struct Build<'a> {
     weights: &'a Weights,
     padding: Padding,
+    resampling: Resampling,
 }
 
 impl Build<'_> {

@@ -8,11 +8,13 @@
 //! `upsample_nearest1d` are not used: they return wrong gradients for batches above one.
 
 mod conv;
+mod linear;
 mod pointwise;
 pub mod portable;
 mod resample;
 
 pub use conv::conv1d;
+pub use linear::{narrow, widen};
 pub use pointwise::{film, leaky, leaky_plus};
 pub use resample::{decimate, repeat};
 
