@@ -3,7 +3,7 @@
 
 use crate::batch::Batch;
 use crate::checkpoint::Progress;
-use crate::config::TrainConfig;
+use crate::config::{Precision, TrainConfig};
 use crate::distill::Distiller;
 use crate::objective::Objective;
 use crate::optimiser::{Optimiser, State};
@@ -49,7 +49,12 @@ impl Trainer {
     /// A state that doesn't fit the config's network.
     pub fn new(config: &TrainConfig, state: State, progress: Progress) -> Result<Self> {
         let optimiser = Optimiser::new(config.optimiser, state)?;
-        let network = Network::new(&config.model, &optimiser.weights())?;
+        let products = config.precision.products();
+        let network = Network::with_products(&config.model, &optimiser.weights(), products)?;
+        if config.precision == Precision::Tf32 {
+            // A switch of the whole program; without CUDA it does nothing.
+            candle_core::cuda::set_gemm_reduced_precision_f32(true);
+        }
         let objective = Objective::new(config, network.device())?;
         let (config, distiller) = (config.clone(), None);
         Ok(Trainer { config, objective, optimiser, network, distiller, progress })

@@ -20,7 +20,7 @@ pub use level::encode_level;
 pub use reach::{Reach, reach};
 
 use crate::config::{ModelConfig, Padding, Prediction, Resampling};
-use crate::ops::{self, Taps};
+use crate::ops::{self, Products, Taps};
 use crate::schedule::sigma;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -46,6 +46,7 @@ pub struct Network {
     /// All weights in the order of [`ModelConfig::parameters`], and how to train them on CPUs.
     weights: Vec<Tensor>,
     taped: Arc<Taped>,
+    products: Products,
 }
 
 impl Network {
@@ -55,6 +56,18 @@ impl Network {
     /// # Errors
     /// A parameter that is missing, has another shape, or that the config doesn't have.
     pub fn new(config: &ModelConfig, weights: &Weights) -> Result<Self> {
+        Self::with_products(config, weights, Products::F32)
+    }
+
+    /// As [`Network::new`], with products of fewer bits in its convolutions, for training.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn with_products(
+        config: &ModelConfig,
+        weights: &Weights,
+        products: Products,
+    ) -> Result<Self> {
         let parameters = config.parameters();
         for parameter in &parameters {
             let Some(tensor) = weights.get(&parameter.name) else {
@@ -76,7 +89,8 @@ impl Network {
         {
             return Err(Error::mismatch("weights", "only the config's", format!("`{name}`")));
         }
-        let build = Build { weights, padding: config.padding, resampling: config.resampling };
+        let build =
+            Build { weights, padding: config.padding, resampling: config.resampling, products };
         let down = config.down_factors();
         let first = &weights["mel.weight"];
         Ok(Network {
@@ -96,6 +110,7 @@ impl Network {
             last: build.conv("last", 1),
             weights: parameters.iter().map(|p| weights[&p.name].clone()).collect(),
             taped: Arc::new(Taped::new(config)),
+            products,
             config: config.clone(),
         })
     }
@@ -172,6 +187,7 @@ impl Network {
         self.device.is_cpu()
             && self.dtype == DType::F32
             && self.config.resampling == Resampling::Nearest
+            && self.products == Products::F32
             && signal.elem_count() > 0
             && tracked()
     }
@@ -234,11 +250,12 @@ struct Conv {
     weight: Tensor,
     bias: Tensor,
     taps: Taps,
+    products: Products,
 }
 
 impl Conv {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        ops::conv1d(x, &self.weight, &self.bias, self.taps)
+        ops::conv1d_in(self.products, x, &self.weight, &self.bias, self.taps)
     }
 }
 
@@ -247,6 +264,7 @@ struct Build<'a> {
     weights: &'a Weights,
     padding: Padding,
     resampling: Resampling,
+    products: Products,
 }
 
 impl Build<'_> {
@@ -258,6 +276,6 @@ impl Build<'_> {
             Padding::Causal { .. } => span,
         };
         let bias = self.weights[&format!("{name}.bias")].clone();
-        Conv { weight, bias, taps: Taps { dilation, left } }
+        Conv { weight, bias, taps: Taps { dilation, left }, products: self.products }
     }
 }

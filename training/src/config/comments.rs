@@ -30,6 +30,10 @@ const COMMENTS: &[(&str, &str)] = &[
         "mel_dropout",
         "Share of the crops that are trained without their mel, for classifier-free guidance (paper: 0; Ho & Salimans 2022).",
     ),
+    (
+        "precision",
+        "Products of convolutions: f32, tf32 or bf16; weights and sums are f32. On the CPU fewer bits are slower, for trial.",
+    ),
     ("loss", "Distance of predicted and true noise, or velocity: l1 (paper) or mse."),
     (
         "stft",
