@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test build sound lint deny plugin install-plugin screenshot test-hosts
+.PHONY: demo test test-mpi build sound lint deny plugin install-plugin screenshot test-hosts
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -22,6 +22,16 @@ sound:
 ## Every test of every package (the end-to-end tests run the program that `build` made).
 test: build
 	$(CARGO) test --release --workspace --locked
+	if command -v mpirun >/dev/null && command -v mpicc >/dev/null; then $(MAKE) test-mpi; fi
+
+## Training by two processes. Installs Open MPI and libclang where it can; puts the program without MPI back.
+test-mpi:
+	@scripts/setup
+	@scripts/setup-mpi
+	$(CARGO) build --release --locked --workspace --bin vocoder --features vocoder-cli/mpi
+	cp target/release/vocoder target/vocoder-mpi
+	$(CARGO) build --release --locked --workspace --bin vocoder
+	VOCODER_MPI_PROGRAM=$(CURDIR)/target/vocoder-mpi $(CARGO) test --release --workspace --locked --test training_mpi
 
 ## Format, clippy and docs; warnings are errors.
 lint:

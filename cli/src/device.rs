@@ -69,6 +69,17 @@ impl Choice {
         Ok((device, self))
     }
 
+    /// Of several processes that a launcher started on a machine, each takes the GPU of its number there
+    /// where the first is asked for.
+    pub fn on_this_machine(self) -> Self {
+        let local = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
+        let number = local.iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
+        match (self, number) {
+            (Self::Cuda(0), Some(number)) => Self::Cuda(number),
+            _ => self,
+        }
+    }
+
     /// The device, or what was expected in its place.
     fn answer(self, what: &str, device: candle_core::Result<Device>) -> Result<Device> {
         device.map_err(|error| {

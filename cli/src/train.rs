@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use training::log::Rendering;
-use training::{About, Event, Run, TrainConfig, corpus, distill};
+use training::{About, Event, Ranks, Run, TrainConfig, corpus, distill};
 use vocoder::voice::Voice;
 
 use crate::device::{self, Choice};
@@ -20,7 +20,9 @@ use crate::{interrupt, voices};
 /// DIR has LJSpeech's layout (metadata.csv and wavs/) or is any folder of audio. RUN receives the
 /// config, the log (log.jsonl), TensorBoard's events (tensorboard/), checkpoints, previews of held-out
 /// clips, report.html, and voice.safetensors, which `vocoder render` takes, beside
-/// voice-best.safetensors, the best by validation. Ctrl-C saves and stops; --resume goes on.
+/// voice-best.safetensors, the best by validation. Ctrl-C saves and stops; --resume goes on. Started by
+/// mpirun (in a build with the feature mpi), the processes share each step's `optimiser.accumulate`
+/// batches and the first one writes; `--device cuda` is then the GPU of a process's number on its machine.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Folders of clips
@@ -91,9 +93,13 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
         return crate::output::line(config.to_commented_toml()?.trim_end());
     }
     let out = args.out.clone().ok_or_else(|| usage("--out is missing"))?;
+    let ranks = Ranks::of_launcher()?;
     device::use_threads(args.threads)?;
-    let (device, name) = args.device.open()?;
-    let mut display = Display::new(config.steps, quiet);
+    let (device, name) = args.device.on_this_machine().open()?;
+    let mut display = Display::new(config.steps, quiet || !ranks.is_first());
+    if ranks.size() > 1 {
+        display.line(format!("{} processes train together", ranks.size()));
+    }
     display.line(format!(
         "training {} parameters on {name}, reading {}",
         config.model.parameter_count(),
@@ -113,13 +119,22 @@ pub fn run(args: &TrainArgs, quiet: bool) -> Result<()> {
             licence: args.licence.clone(),
         },
     };
-    let steps = training::train(&run, &device, interrupt::requested, |event| display.show(event))?;
+    let observe = |event: &Event| display.show(event);
+    let steps = training::train_among(&ranks, &run, &device, interrupt::requested, observe)
+        .inspect_err(|error| {
+            if ranks.size() > 1 {
+                eprintln!("error: process {} of {}: {error}", ranks.rank(), ranks.size());
+                ranks.abandon();
+            }
+        })?;
     display.finish();
     if steps < run.config.steps {
         let done = format!("saved at step {steps} of {}; go on with --resume", run.config.steps);
         return Err(crate::failure::Interrupted { done }.into());
     }
-    println!("{}", out.join("voice.safetensors").display());
+    if ranks.is_first() {
+        println!("{}", out.join("voice.safetensors").display());
+    }
     Ok(())
 }
 

@@ -38,7 +38,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// A voice from a PyTorch checkpoint of lmnt-com/wavegrad
+    /// A voice from a PyTorch checkpoint of lmnt-com/wavegrad or ivanvovk/WaveGrad
     Import {
         /// The checkpoint (weights.pt)
         checkpoint: PathBuf,

@@ -100,6 +100,10 @@ fn resampling() {
         assert_gradients("decimate, portable", &[&long], || {
             portable::decimate(&long.sqr()?, factor)
         });
+        assert_gradients("widen", &[&long], || ops::widen(&long.sqr()?, factor));
+        assert_gradients("narrow", &[&long], || {
+            ops::narrow(&long.narrow(1, 0, 15 - 15 % factor)?.sqr()?, factor)
+        });
         assert_gradients("views", &[&long], || {
             ops::repeat(&ops::decimate(&long.narrow(1, 0, 15 - 15 % factor)?, factor)?, 2)
         });

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use candle_core::{Tensor, Var};
-use vocoder::config::{ModelConfig, Padding};
+use vocoder::config::{ModelConfig, Padding, Resampling};
 use vocoder::network::{Network, Weights, reach};
 use vocoder_tests::arrays::uniform;
 
@@ -125,5 +125,21 @@ fn narrower_presets_see_as_far_as_base() {
     let base = reach(&ModelConfig::preset("base", 128).unwrap());
     for preset in ["half", "small", "quarter", "eighth"] {
         assert_eq!(reach(&ModelConfig::preset(preset, 128).unwrap()), base, "{preset}");
+    }
+}
+
+#[test]
+fn a_network_that_resamples_linearly_sees_further() {
+    let config = narrow("base", Padding::Symmetric);
+    let linear = ModelConfig { resampling: Resampling::Linear, ..config.clone() };
+    let (linear, hop) = ((reach(&linear), Probe::new(&linear, 16)), config.hop());
+    let (far, probe) = linear;
+    let [(first, last), (first_frame, last_frame)] = probe.seen(8 * hop, hop);
+    let seen = (8 - first_frame.min(first / hop), last_frame.max(last / hop) - 8);
+    assert_eq!(seen, (far.frames_past, far.frames_ahead));
+    assert!(far.frames_past >= reach(&config).frames_past);
+    for phase in (0..hop).step_by(37) {
+        let [(first, last), _] = probe.seen(8 * hop + phase, 1);
+        assert!(8 * hop + phase - first <= far.past && last - 8 * hop - phase <= far.ahead);
     }
 }

@@ -11,9 +11,11 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use vocoder::config::{LevelEncoding, ModelConfig, Padding};
-use vocoder::mel::MelConfig;
+use vocoder::config::{LevelEncoding, ModelConfig, Padding, Prediction, Resampling};
+use vocoder::engine::Engine;
+use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::initial_weights;
+use vocoder::render::Settings;
 use vocoder::voice::{Precision, Voice, onnx, torch};
 use vocoder_tests::arrays::{Arrays, assert_close, reference_path, uniform};
 use vocoder_tests::{arguments, program};
@@ -40,6 +42,38 @@ fn a_checkpoint_of_lmnt_becomes_the_network_that_pytorch_ran() {
     let expected = reference.get("output.last_conv").squeeze(1).unwrap();
     // As in wavegrad_parity.rs.
     assert_close("output", &output, &expected, 2e-5);
+}
+
+#[test]
+fn a_checkpoint_of_ivanvovk_becomes_the_network_that_pytorch_ran() {
+    let path = reference_path("ivanvovk/checkpoint.pt");
+    let mel = MelConfig { n_mels: 16, ..MelConfig::preset("ivanvovk-22k").unwrap() };
+    let voice = torch::import(&path, Some(mel)).unwrap();
+    assert_eq!(voice.provenance.steps, 98_765);
+    assert_eq!(voice.model.resampling, Resampling::Linear);
+    let reference = Arrays::read(&reference_path("ivanvovk/reference.safetensors"));
+    let levels = reference.get("input.level").to_vec1::<f32>().unwrap();
+    let levels: Vec<f64> = levels.into_iter().map(f64::from).collect();
+    let mel = reference.get("input.mel").transpose(1, 2).unwrap().contiguous().unwrap();
+    let network = voice.network(&Device::Cpu).unwrap();
+    let output = network.forward(reference.get("input.audio"), &mel, &levels).unwrap();
+    // As in wavegrad_parity.rs, and their angles of thousands of radians are single precision, to within
+    // 2.4e-4.
+    assert_close("output", &output, reference.get("output"), 2e-4);
+
+    // What the engine can't do is rendered by the definition, in pieces as well as whole.
+    assert!(!Engine::knows(&voice.model));
+    let frames = vocoder_tests::voices::noise(40 * 16).iter().map(|v| v - 3.0).collect();
+    let mel = Mel::new(voice.mel.clone(), frames).unwrap();
+    let settings = vocoder_tests::rendering::settings("ddim");
+    let whole = vocoder_tests::rendering::engine(&voice, settings.clone(), &mel);
+    let pieces = Settings { chunk_frames: 7, ..settings };
+    let pieces = vocoder_tests::rendering::engine(&voice, pieces, &mel);
+    assert!(vocoder_tests::rendering::worst(&whole, &pieces) < 1e-4);
+    assert!(vocoder_tests::voices::rms(&whole) > 1e-3);
+
+    let message = onnx::export(&voice).unwrap_err().to_string();
+    assert!(message.contains("nearest") && message.contains("linear"), "{message}");
 }
 
 #[test]
@@ -120,6 +154,7 @@ fn onnx_runtime_computes_the_same_noise() {
         mel_scale: 0.3,
         ..plain.clone()
     };
+    let velocity = ModelConfig { prediction: Prediction::Velocity, ..causal.clone() };
     let voice = |model: ModelConfig| {
         let weights = initial_weights(&model, 5).unwrap();
         Voice::new(model, MelConfig::default(), weights)
@@ -127,9 +162,12 @@ fn onnx_runtime_computes_the_same_noise() {
     let imported =
         torch::import(&reference_path("wavegrad/checkpoint.pt"), Some(narrow_mel())).unwrap();
     let levels = [0.999_999_5, 0.9, 0.081];
-    for (name, voice) in
-        [("plain", voice(plain)), ("causal", voice(causal)), ("imported", imported)]
-    {
+    for (name, voice) in [
+        ("plain", voice(plain)),
+        ("causal", voice(causal)),
+        ("velocity", voice(velocity)),
+        ("imported", imported),
+    ] {
         let (batch, frames, bands) = (levels.len(), 5, voice.mel.n_mels);
         let samples = frames * voice.mel.hop;
         let single =

@@ -219,11 +219,12 @@ pub struct Batches {
     ready: Receiver<(u64, Result<Batch>)>,
     early: BTreeMap<u64, Result<Batch>>,
     next: u64,
+    stride: u64,
 }
 
 impl Batches {
-    /// Starts preparing the batches of `first` and the steps after it, [among](BatchMaker::among)
-    /// `levels`.
+    /// Starts preparing the batches of `first` and of each `stride`-th after it,
+    /// [among](BatchMaker::among) `levels`.
     ///
     /// # Errors
     /// As [`BatchMaker::new`].
@@ -231,6 +232,7 @@ impl Batches {
         config: &TrainConfig,
         clips: &Arc<Vec<Clip>>,
         first: u64,
+        stride: u64,
         levels: Option<&[f64]>,
     ) -> Result<Self> {
         let (send, ready) = bounded(QUEUE);
@@ -240,14 +242,14 @@ impl Batches {
             let (send, counter) = (send.clone(), Arc::clone(&counter));
             thread::spawn(move || {
                 loop {
-                    let step = counter.fetch_add(1, Ordering::Relaxed);
+                    let step = counter.fetch_add(stride, Ordering::Relaxed);
                     if send.send((step, maker.make(step))).is_err() {
                         break;
                     }
                 }
             });
         }
-        Ok(Batches { ready, early: BTreeMap::new(), next: first })
+        Ok(Batches { ready, early: BTreeMap::new(), next: first, stride })
     }
 
     /// The next step's batch. Waits where none is ready.
@@ -257,7 +259,7 @@ impl Batches {
     pub fn take_next(&mut self) -> Result<Batch> {
         loop {
             if let Some(batch) = self.early.remove(&self.next) {
-                self.next += 1;
+                self.next += self.stride;
                 return batch;
             }
             let (step, batch) = self

@@ -8,6 +8,7 @@ mod presets;
 use serde::{Deserialize, Serialize};
 use vocoder::config::ModelConfig;
 use vocoder::mel::MelConfig;
+use vocoder::ops::Products;
 
 /// Everything that decides a run's result, but for the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,10 @@ pub struct TrainConfig {
     pub gain_db: [f32; 2],
     /// Threads that prepare batches beside the training itself.
     pub workers: usize,
+    /// In what the products of convolutions and of their gradients are computed; weights, sums and all
+    /// else are f32.
+    #[serde(default)]
+    pub precision: Precision,
     /// How noise levels are drawn.
     pub levels: LevelDraw,
     /// Share of the crops whose mel becomes the floor, that of silence, from which a network learns to
@@ -54,6 +59,30 @@ pub struct TrainConfig {
     pub mel: MelConfig,
     /// Shape of the network.
     pub model: ModelConfig,
+}
+
+/// Of products: see [`Products`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 24 significant bits.
+    #[default]
+    F32,
+    /// 11 significant bits, on GPUs that have TensorFloat-32.
+    Tf32,
+    /// 8 significant bits.
+    Bf16,
+}
+
+impl Precision {
+    /// As the network knows it.
+    pub fn products(self) -> Products {
+        match self {
+            Precision::F32 => Products::F32,
+            Precision::Tf32 => Products::Tf32,
+            Precision::Bf16 => Products::Bf16,
+        }
+    }
 }
 
 /// How training draws noise levels.

@@ -1,11 +1,13 @@
-//! What training minimises: the distance of predicted and true noise (WaveGrad, Algorithm 1), weighted
-//! by the level, and optionally the STFT distance of the clean signals that they imply.
+//! What training minimises: the distance of predicted and true noise (WaveGrad, Algorithm 1), or of the
+//! velocities of networks that predict these (Salimans & Ho 2022, section 4), weighted by the level, and
+//! optionally the STFT distance of the clean signals that they imply.
 
 use crate::batch::Batch;
 use crate::config::{Loss, TrainConfig, Weighting};
 use crate::stft::{RESOLUTIONS, StftDistance};
 use candle_core::{Device, Tensor};
 use vocoder::Result;
+use vocoder::config::Prediction;
 use vocoder::network::Network;
 use vocoder::schedule::sigma;
 
@@ -36,7 +38,15 @@ impl Objective {
     /// Shapes that don't fit the network; a device that fails.
     pub fn loss(&self, network: &Network, batch: &Batch) -> Result<Tensor> {
         let difference = difference(network, &self.config, batch)?;
-        let distance = distance(self.config.loss, &difference)?;
+        let distance = match self.config.model.prediction {
+            Prediction::Noise => distance(self.config.loss, &difference)?,
+            // e' - e = l (v' - v).
+            Prediction::Velocity => {
+                let slopes: Vec<f32> = batch.levels.iter().map(|l| (1.0 / l) as f32).collect();
+                let slopes = Tensor::from_vec(slopes, (batch.levels.len(), 1), network.device())?;
+                distance(self.config.loss, &difference.broadcast_mul(&slopes)?)?
+            }
+        };
         let mut loss = match self.config.weighting {
             Weighting::Uniform => distance.mean_all()?,
             weighting => {
@@ -56,12 +66,17 @@ impl Objective {
 
     /// How much a crop at `level` counts.
     fn weight(&self, weighting: Weighting, level: f64) -> f64 {
+        let weight = weight(weighting, level)
+            * match self.config.model.prediction {
+                Prediction::Noise => 1.0,
+                // The square of the velocity's difference is the noise's over l^2 (Hang et al. 2023,
+                // section 3.4: min(SNR, gamma) / (SNR + 1)).
+                Prediction::Velocity => level * level,
+            };
         match (self.config.loss, weighting) {
             // Distances of clean signals, whose unit is not the noise's: their root is the amplitude's.
-            (Loss::L1, Weighting::TruncatedSnr | Weighting::Clean) => {
-                weight(weighting, level).sqrt()
-            }
-            _ => weight(weighting, level),
+            (Loss::L1, Weighting::TruncatedSnr | Weighting::Clean) => weight.sqrt(),
+            _ => weight,
         }
     }
 
@@ -188,6 +203,34 @@ mod tests {
         assert!((of(Weighting::TruncatedSnr, Loss::Mse) - 5.0).abs() < 1e-5);
         // Below an SNR of 1: l^2 = 0.2, SNR 1/4.
         assert!((weight(Weighting::TruncatedSnr, 0.2f64.sqrt()) - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn distances_of_velocities_by_hand() {
+        // The network says v' = 0, so e' = sigma x and the distance is |v| = |e - sigma x| / l.
+        let samples = 7200;
+        let x = |i: usize| (i as f64 * 0.3).sin();
+        let mean = |crop: usize, level: f64, noise: f64, power: i32| -> f64 {
+            let sigma = (1.0 - level * level).sqrt();
+            let v = |i| ((noise - sigma * x(crop * samples + i)) / level).abs().powi(power);
+            (0..samples).map(v).sum::<f64>() / samples as f64
+        };
+        let (first, second) = (0.9f64.sqrt(), 0.5f64.sqrt());
+        for (loss, power) in [(Loss::L1, 1), (Loss::Mse, 2)] {
+            let parts = [mean(0, first, 1.0, power), mean(1, second, -3.0, power)];
+            let velocity = |c: &mut TrainConfig| {
+                c.model.prediction = Prediction::Velocity;
+                c.loss = loss;
+            };
+            let found = case(velocity);
+            assert!((found - (parts[0] + parts[1]) / 2.0).abs() < 1e-4, "{found} {parts:?}");
+            // SNR 9 and 1: min(SNR, 5) / (SNR + 1) is 1/2 both times.
+            let found = case(|c| {
+                velocity(c);
+                c.weighting = Weighting::MinSnr { gamma: 5.0 };
+            });
+            assert!((found - (parts[0] + parts[1]) / 4.0).abs() < 1e-4, "{found} {parts:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::distill::{self, Distiller};
 use crate::log::Event;
 use crate::optimiser::State;
 use crate::preview::{self, Previewer};
+use crate::ranks::Ranks;
 use crate::records::Records;
 use crate::trainer::{Outcome, Trainer};
 use crate::validation::Validator;
@@ -17,7 +18,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use vocoder::network::initial_weights;
+use vocoder::network::{Weights, initial_weights};
 use vocoder::voice::{Precision, Provenance, Voice};
 use vocoder::{Error, Result, output_file};
 use walkdir::WalkDir;
@@ -65,16 +66,38 @@ pub fn train(
     run: &Run,
     device: &Device,
     stop: impl Fn() -> bool,
+    observe: impl FnMut(&Event),
+) -> Result<u64> {
+    train_among(&Ranks::alone(), run, device, stop, observe)
+}
+
+/// As [`train`], by all processes of `ranks` together. `observe` hears nothing but in the first.
+///
+/// # Errors
+/// As [`train`]; batches that can't be shared out evenly. The other processes wait for one that fails:
+/// see [`Ranks::abandon`].
+pub fn train_among(
+    ranks: &Ranks,
+    run: &Run,
+    device: &Device,
+    stop: impl Fn() -> bool,
     mut observe: impl FnMut(&Event),
 ) -> Result<u64> {
     let config = &run.config;
     config.validate()?;
-    let _lock = lock(&run.out)?;
-    let (state, progress) = begin(run, device)?;
+    let share = ranks.share(config.optimiser.accumulate)?;
+    let writes = ranks.is_first();
+    let _lock = writes.then(|| lock(&run.out)).transpose()?;
+    let (mut state, mut progress) = match writes {
+        true => begin(run, device)?,
+        false => (State::fresh(random_weights(config, device)?)?, Progress::default()),
+    };
+    ranks.follow(&config.to_toml()?, &mut state, &mut progress)?;
     let distiller = distill::open(run, device)?.map(Arc::new);
     let listed = distiller.as_ref().map(|distiller| distiller.levels());
-    let mut records = Records::open(&run.out, config, &progress)?;
-    let mut tell = |records: &mut Records, event: Event| -> Result<()> {
+    let mut records = writes.then(|| Records::open(&run.out, config, &progress)).transpose()?;
+    let mut tell = |records: &mut Option<Records>, event: Event| -> Result<()> {
+        let Some(records) = records else { return Ok(()) };
         observe(&event);
         records.add(&event)
     };
@@ -88,15 +111,16 @@ pub fn train(
     let previewer = Previewer::new(config, shown)?;
     let mut validator = Validator::new(config, held_out)?.taught_by(distiller.clone());
     let accumulate = config.optimiser.accumulate;
-    let first = progress.step * accumulate as u64;
-    let mut batches = Batches::start(config, &training, first, listed.as_deref())?;
+    let first = progress.step * accumulate as u64 + ranks.rank() as u64;
+    let stride = ranks.size() as u64;
+    let mut batches = Batches::start(config, &training, first, stride, listed.as_deref())?;
     let mut trainer = Trainer::new(config, state, progress)?.taught_by(distiller);
     let mut saved_at = trainer.progress.step;
-    while trainer.progress.step < config.steps && !stop() {
+    while trainer.progress.step < config.steps && !ranks.any(stop()) {
         let started = Instant::now();
-        let parts = (0..accumulate).map(|_| batches.take_next()).collect::<Result<Vec<_>>>()?;
+        let parts = (0..share).map(|_| batches.take_next()).collect::<Result<Vec<_>>>()?;
         let waited = started.elapsed().as_secs_f64();
-        let outcome = trainer.step(&parts)?;
+        let outcome = trainer.step_among(ranks, &parts)?;
         let seconds = started.elapsed().as_secs_f64();
         trainer.progress.seconds += seconds;
         let step = trainer.progress.step;
@@ -117,7 +141,9 @@ pub fn train(
             continue;
         }
 
-        let due = |every: u64| every > 0 && (step.is_multiple_of(every) || step == config.steps);
+        let due = |every: u64| {
+            writes && every > 0 && (step.is_multiple_of(every) || step == config.steps)
+        };
         if due(config.saving.validate_every)
             && let Some(judged) = validator.judge(&trainer.mean_weights())?
         {
@@ -144,7 +170,7 @@ pub fn train(
         }
     }
     let step = trainer.progress.step;
-    if saved_at != step {
+    if writes && saved_at != step {
         save(run, &mut trainer, &mut records)?;
         tell(&mut records, Event::Saved { step })?;
     }
@@ -195,7 +221,7 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
             }
             voice.weights
         }
-        None => initial_weights(&run.config.model, run.config.seed)?,
+        None => random_weights(&run.config, device)?,
     };
     let about = [&run.about.description, &run.about.data, &run.about.licence];
     let parts = [&mut origin.description, &mut origin.data, &mut origin.licence];
@@ -207,6 +233,14 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
     }
     let (log_bytes, event_bytes) = (Some(0), Some(0));
     Ok((State::fresh(weights)?, Progress { origin, log_bytes, event_bytes, ..Progress::default() }))
+}
+
+fn random_weights(config: &TrainConfig, device: &Device) -> Result<Weights> {
+    let mut weights = initial_weights(&config.model, config.seed)?;
+    for tensor in weights.values_mut() {
+        *tensor = tensor.to_device(device)?;
+    }
+    Ok(weights)
 }
 
 /// Removes the unfinished files of a run that was killed.
@@ -226,7 +260,8 @@ fn checkpoints(out: &Path) -> PathBuf {
 
 /// Writes the mean weights as a voice, the report, and a checkpoint. The checkpoint comes last: killed
 /// before it, the run takes the steps again and writes the rest again.
-fn save(run: &Run, trainer: &mut Trainer, records: &mut Records) -> Result<()> {
+fn save(run: &Run, trainer: &mut Trainer, records: &mut Option<Records>) -> Result<()> {
+    let Some(records) = records else { return Ok(()) };
     voice(run, trainer)?.save(&run.out.join("voice.safetensors"), Precision::Half)?;
     records.report()?;
     let (log_bytes, event_bytes) = records.sync()?;

@@ -3,10 +3,11 @@
 
 use crate::batch::Batch;
 use crate::checkpoint::Progress;
-use crate::config::TrainConfig;
+use crate::config::{Precision, TrainConfig};
 use crate::distill::Distiller;
 use crate::objective::Objective;
 use crate::optimiser::{Optimiser, State};
+use crate::ranks::Ranks;
 use candle_core::Tensor;
 use std::sync::Arc;
 use vocoder::network::{Network, Weights};
@@ -49,7 +50,12 @@ impl Trainer {
     /// A state that doesn't fit the config's network.
     pub fn new(config: &TrainConfig, state: State, progress: Progress) -> Result<Self> {
         let optimiser = Optimiser::new(config.optimiser, state)?;
-        let network = Network::new(&config.model, &optimiser.weights())?;
+        let products = config.precision.products();
+        let network = Network::with_products(&config.model, &optimiser.weights(), products)?;
+        if config.precision == Precision::Tf32 {
+            // A switch of the whole program; without CUDA it does nothing.
+            candle_core::cuda::set_gemm_reduced_precision_f32(true);
+        }
         let objective = Objective::new(config, network.device())?;
         let (config, distiller) = (config.clone(), None);
         Ok(Trainer { config, objective, optimiser, network, distiller, progress })
@@ -68,6 +74,16 @@ impl Trainer {
     /// Batches that don't fit the network; a device that fails; more than
     /// [`MAX_SKIPPED_IN_A_ROW`] steps in a row without a finite gradient.
     pub fn step(&mut self, batches: &[Batch]) -> Result<Outcome> {
+        self.step_among(&Ranks::alone(), batches)
+    }
+
+    /// As [`Trainer::step`], on the mean gradient of the batches of all processes of `ranks`, of which
+    /// `batches` are this one's. Each has as many.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn step_among(&mut self, ranks: &Ranks, batches: &[Batch]) -> Result<Outcome> {
+        let parts = batches.len() * ranks.size();
         let (mut gradients, mut total): (Option<Weights>, Option<Tensor>) = (None, None);
         for batch in batches {
             let taught = match &self.distiller {
@@ -76,8 +92,8 @@ impl Trainer {
             };
             let batch = taught.as_ref().unwrap_or(batch);
             let mut loss = self.objective.loss(&self.network, batch)?;
-            if batches.len() > 1 {
-                loss = (loss / batches.len() as f64)?;
+            if parts > 1 {
+                loss = (loss / parts as f64)?;
             }
             gradients = Some(self.optimiser.gradients(&loss.backward()?, gradients.as_ref())?);
             let loss = loss.detach();
@@ -86,9 +102,10 @@ impl Trainer {
                 None => loss,
             });
         }
-        let (Some(gradients), Some(total)) = (gradients, total) else {
+        let (Some(mut gradients), Some(mut total)) = (gradients, total) else {
             return Err(Error::mismatch("training step", "at least one batch", "none"));
         };
+        ranks.sum(&mut gradients, &mut total)?;
         // The only two waits for the device in a step.
         let gradient_norm = self.optimiser.norm(&gradients)?;
         let loss = f64::from(total.to_scalar::<f32>()?);

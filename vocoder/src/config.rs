@@ -4,6 +4,8 @@
 //! voice file. The default reading of WaveGrad (Chen et al. 2021, arXiv 2009.00713, section 3)
 //! follows the three open implementations where the paper leaves a choice.
 
+mod presets;
+
 use crate::prior::PriorConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,52 @@ pub struct ModelConfig {
     pub mel_scale: f32,
     /// What the chain starts from.
     pub prior: PriorConfig,
+    /// What the last convolution's output means. Not written where it is the paper's, as before there
+    /// was a choice.
+    #[serde(default, skip_serializing_if = "Prediction::is_noise")]
+    pub prediction: Prediction,
+    /// How rows become more and fewer. Not written where they are repeated.
+    #[serde(default, skip_serializing_if = "Resampling::is_nearest")]
+    pub resampling: Resampling,
+}
+
+/// What the network's last convolution predicts, of a noisy signal x = l u + sigma e, sigma =
+/// sqrt(1 - l^2), whose clean signal u and noise e are whitened by the prior.
+///
+/// Whatever it is, [`Network::forward`](crate::network::Network::forward) returns the noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prediction {
+    /// e (paper).
+    #[default]
+    Noise,
+    /// v = l e - sigma u (Salimans & Ho 2022, arXiv 2202.00512, section 4 and appendix D): of unit size
+    /// at every level, and no error is divided by a small l. e = sigma x + l v, u = l x - sigma v.
+    Velocity,
+}
+
+impl Prediction {
+    fn is_noise(&self) -> bool {
+        *self == Prediction::Noise
+    }
+}
+
+/// How the blocks change the number of rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resampling {
+    /// Rows are repeated, and the first of each few is kept (lmnt-com/wavegrad, coqui-ai/TTS).
+    #[default]
+    Nearest,
+    /// Between rows, both ways (ivanvovk/WaveGrad): see [`crate::ops::widen`]. Symmetric networks only,
+    /// rendered by their definition: the CPU engine has no such layers.
+    Linear,
+}
+
+impl Resampling {
+    fn is_nearest(&self) -> bool {
+        *self == Resampling::Nearest
+    }
 }
 
 /// How the noise level becomes a vector of sines and cosines, added inside each FiLM module.
@@ -101,80 +149,6 @@ pub struct Parameter {
 }
 
 impl ModelConfig {
-    /// Names of the presets, for messages.
-    pub const PRESETS: [&'static str; 10] = [
-        "base",
-        "large",
-        "half",
-        "small",
-        "quarter",
-        "eighth",
-        "stream-half",
-        "stream-small",
-        "stream-quarter",
-        "stream-eighth",
-    ];
-
-    /// The preset `name` over `n_mels` bands, with the paper's hop of 300 samples.
-    ///
-    /// `base` and `large` are the paper's; `large` follows each block by a twin that doesn't
-    /// resample. The others are narrower, so that they run in real time on a CPU. The `stream-` presets
-    /// are causal but for one frame of mel that they look ahead: 37.5 ms of latency in all with the
-    /// paper's mel (see [`crate::render::latency`]).
-    ///
-    /// # Errors
-    /// Unknown names, with the known ones.
-    pub fn preset(name: &str, n_mels: usize) -> Result<Self> {
-        if let Some(shape) = name.strip_prefix("stream-").filter(|_| Self::PRESETS.contains(&name))
-        {
-            let padding = Padding::Causal { look_ahead: 1 };
-            return Ok(ModelConfig { padding, ..Self::preset(shape, n_mels)? });
-        }
-        let (first, stem, down, up): (usize, usize, &[usize], &[usize]) = match name {
-            "base" => (768, 32, &[128, 128, 256, 512], &[512, 512, 256, 128, 128]),
-            "half" => (384, 16, &[64, 64, 128, 256], &[256, 256, 128, 64, 64]),
-            "small" => (256, 16, &[32, 48, 96, 192], &[192, 160, 96, 48, 32]),
-            "quarter" => (192, 16, &[32, 32, 64, 128], &[128, 128, 64, 32, 32]),
-            "eighth" => (96, 8, &[16, 16, 32, 64], &[64, 64, 32, 16, 16]),
-            "large" => (
-                768,
-                32,
-                &[32, 128, 128, 128, 128, 256, 256, 512, 512],
-                &[512, 512, 512, 512, 256, 256, 128, 128, 128, 128],
-            ),
-            other => {
-                return Err(Error::mismatch(
-                    "model preset",
-                    Self::PRESETS.join(", "),
-                    format!("`{other}`"),
-                ));
-            }
-        };
-        let (factors, up_dilations) = if name == "large" {
-            (vec![5, 1, 5, 1, 3, 1, 2, 1, 2, 1], vec![[1, 2, 4, 8]; 10])
-        } else {
-            let (coarse, fine) = ([1, 2, 1, 2], [1, 2, 4, 8]);
-            (vec![5, 5, 3, 2, 2], vec![coarse, coarse, fine, fine, fine])
-        };
-        Ok(ModelConfig {
-            n_mels,
-            first,
-            stem,
-            stem_taps: paper_stem_taps(),
-            taps: paper_taps(),
-            down: down.to_vec(),
-            up: up.to_vec(),
-            factors,
-            up_dilations,
-            down_dilations: [1, 2, 4],
-            level: LevelEncoding::Level { scale: 5000.0 },
-            padding: Padding::Symmetric,
-            mel_shift: 0.0,
-            mel_scale: 1.0,
-            prior: PriorConfig::Standard,
-        })
-    }
-
     /// Samples of waveform per frame of mel: the product of the factors.
     pub fn hop(&self) -> usize {
         self.factors.iter().product()
@@ -260,6 +234,10 @@ impl ModelConfig {
         {
             let reason = format!("expected at most 64 frames, got {look_ahead}");
             return Err(Error::config("model.padding.causal.look_ahead", reason));
+        }
+        if self.resampling == Resampling::Linear && self.padding != Padding::Symmetric {
+            let reason = "expected nearest for a causal network, for linear looks ahead";
+            return Err(Error::config("model.resampling", reason));
         }
         self.prior.validate()
     }

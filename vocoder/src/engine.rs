@@ -29,7 +29,7 @@ pub use isa::{ISA_VARIABLE, Isa};
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Prediction, Resampling};
 use crate::guidance::Guidance;
 use crate::kernel::panel;
 use crate::network::Weights;
@@ -93,18 +93,29 @@ pub struct Piece<'a> {
 }
 
 impl Engine {
+    /// Whether it has the layers of `config`. Networks that it has not are rendered by their definition.
+    pub fn knows(config: &ModelConfig) -> bool {
+        config.resampling == Resampling::Nearest
+    }
+
     /// Packs `weights`, which must fit `config`, for the chain of `sampler`, whose noise is that of
     /// `seed`.
     ///
     /// # Errors
-    /// Weights that can't be read; [`ISA_VARIABLE`] names instructions that this machine lacks.
+    /// A network that it [does not know](Engine::knows); weights that can't be read; [`ISA_VARIABLE`] names instructions that this machine lacks.
     pub fn new(
         config: &ModelConfig,
         weights: &Weights,
         precision: Precision,
-        sampler: Sampler,
+        mut sampler: Sampler,
         seed: u64,
     ) -> Result<Self> {
+        if !Self::knows(config) {
+            return Err(Error::mismatch("engine", "a network of nearest resampling", "linear"));
+        }
+        if config.prediction == Prediction::Velocity {
+            sampler.take_velocities();
+        }
         let isa = Isa::detect()?;
         let precision = match precision {
             Precision::Auto if isa.has_bf16() => Precision::Bf16,

@@ -19,8 +19,9 @@ pub(crate) use level::MAX_HALF_LOG_SNR;
 pub use level::encode_level;
 pub use reach::{Reach, reach};
 
-use crate::config::{ModelConfig, Padding};
-use crate::ops::{self, Taps};
+use crate::config::{ModelConfig, Padding, Prediction, Resampling};
+use crate::ops::{self, Products, Taps};
+use crate::schedule::sigma;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub struct Network {
     /// All weights in the order of [`ModelConfig::parameters`], and how to train them on CPUs.
     weights: Vec<Tensor>,
     taped: Arc<Taped>,
+    products: Products,
 }
 
 impl Network {
@@ -54,6 +56,18 @@ impl Network {
     /// # Errors
     /// A parameter that is missing, has another shape, or that the config doesn't have.
     pub fn new(config: &ModelConfig, weights: &Weights) -> Result<Self> {
+        Self::with_products(config, weights, Products::F32)
+    }
+
+    /// As [`Network::new`], with products of fewer bits in its convolutions, for training.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn with_products(
+        config: &ModelConfig,
+        weights: &Weights,
+        products: Products,
+    ) -> Result<Self> {
         let parameters = config.parameters();
         for parameter in &parameters {
             let Some(tensor) = weights.get(&parameter.name) else {
@@ -75,7 +89,8 @@ impl Network {
         {
             return Err(Error::mismatch("weights", "only the config's", format!("`{name}`")));
         }
-        let build = Build { weights, padding: config.padding };
+        let build =
+            Build { weights, padding: config.padding, resampling: config.resampling, products };
         let down = config.down_factors();
         let first = &weights["mel.weight"];
         Ok(Network {
@@ -95,6 +110,7 @@ impl Network {
             last: build.conv("last", 1),
             weights: parameters.iter().map(|p| weights[&p.name].clone()).collect(),
             taped: Arc::new(Taped::new(config)),
+            products,
             config: config.clone(),
         })
     }
@@ -129,7 +145,7 @@ impl Network {
         &self.up
     }
 
-    /// Predicts the unit noise in `signal`.
+    /// Predicts the unit noise in `signal`, whatever [`Prediction`] its last convolution makes.
     ///
     /// `signal` `[batch, frames * hop]` is the noisy waveform over the prior's deviation, `mel`
     /// `[batch, frames, n_mels]` the log-mel as the config of the voice defines it, `levels` the
@@ -154,19 +170,29 @@ impl Network {
             ));
         }
         let mel = self.prepare_mel(mel)?;
-        if self.is_taped(signal, &mel) {
-            return self.taped.forward(signal, &mel, &self.weights, levels);
+        let predicted = if self.is_taped(signal, &mel) {
+            self.taped.forward(signal, &mel, &self.weights, levels)?
+        } else {
+            self.evaluate(signal, &mel, levels)?
+        };
+        match self.config.prediction {
+            Prediction::Noise => Ok(predicted),
+            Prediction::Velocity => self.noise_of_velocity(&predicted, signal, levels),
         }
-        self.evaluate(signal, &mel, levels)
     }
 
     /// Whether gradients may be asked for where the tape computes them.
     fn is_taped(&self, signal: &Tensor, mel: &Tensor) -> bool {
         let tracked = || [signal, mel].into_iter().chain(&self.weights).any(Tensor::track_op);
-        self.device.is_cpu() && self.dtype == DType::F32 && signal.elem_count() > 0 && tracked()
+        self.device.is_cpu()
+            && self.dtype == DType::F32
+            && self.config.resampling == Resampling::Nearest
+            && self.products == Products::F32
+            && signal.elem_count() > 0
+            && tracked()
     }
 
-    /// The definition.
+    /// The definition, up to what the last convolution predicts.
     fn evaluate(&self, signal: &Tensor, mel: &Tensor, levels: &[f64]) -> Result<Tensor> {
         let batch = levels.len();
         let mut wave = self.stem.forward(&signal.unsqueeze(2)?)?;
@@ -186,6 +212,17 @@ impl Network {
             x = up.forward(&x, &film)?;
         }
         Ok(self.last.forward(&x)?.squeeze(2)?)
+    }
+
+    /// e = sigma x + l v (Salimans & Ho 2022, appendix D).
+    fn noise_of_velocity(&self, v: &Tensor, signal: &Tensor, levels: &[f64]) -> Result<Tensor> {
+        let column = |values: Vec<f64>| {
+            let column = Tensor::from_vec(values, (levels.len(), 1), &Device::Cpu)?;
+            column.to_dtype(self.dtype)?.to_device(&self.device)
+        };
+        let sigmas = column(levels.iter().map(|l| sigma(*l)).collect())?;
+        let levels = column(levels.to_vec())?;
+        Ok((signal.broadcast_mul(&sigmas)? + v.broadcast_mul(&levels)?)?)
     }
 
     /// The mel on the scale that the network sees, ahead by the look-ahead of causal networks (past
@@ -213,11 +250,12 @@ struct Conv {
     weight: Tensor,
     bias: Tensor,
     taps: Taps,
+    products: Products,
 }
 
 impl Conv {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        ops::conv1d(x, &self.weight, &self.bias, self.taps)
+        ops::conv1d_in(self.products, x, &self.weight, &self.bias, self.taps)
     }
 }
 
@@ -225,6 +263,8 @@ impl Conv {
 struct Build<'a> {
     weights: &'a Weights,
     padding: Padding,
+    resampling: Resampling,
+    products: Products,
 }
 
 impl Build<'_> {
@@ -236,6 +276,6 @@ impl Build<'_> {
             Padding::Causal { .. } => span,
         };
         let bias = self.weights[&format!("{name}.bias")].clone();
-        Conv { weight, bias, taps: Taps { dilation, left } }
+        Conv { weight, bias, taps: Taps { dilation, left }, products: self.products }
     }
 }

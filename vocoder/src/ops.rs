@@ -8,12 +8,16 @@
 //! `upsample_nearest1d` are not used: they return wrong gradients for batches above one.
 
 mod conv;
+mod linear;
 mod pointwise;
 pub mod portable;
+mod products;
 mod resample;
 
 pub use conv::conv1d;
+pub use linear::{narrow, widen};
 pub use pointwise::{film, leaky, leaky_plus};
+pub use products::{Products, conv1d_in};
 pub use resample::{decimate, repeat};
 
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor};

@@ -1,7 +1,8 @@
 //! Mel to sound: the reverse chain, over a clip that is pushed in pieces of any size.
 //!
 //! On the CPU the [`engine`](crate::engine) runs all steps side by side, so that nothing is computed
-//! twice and memory depends on the pieces, not on the clip (`render/flow.rs`). Other devices render in chunks
+//! twice and memory depends on the pieces, not on the clip (`render/flow.rs`). Other devices, and networks
+//! that the engine does not know, render in chunks
 //! with as much context as the network's reach asks for (`render/windows.rs`). Noise is indexed by position:
 //! pieces equal the whole.
 
@@ -13,7 +14,7 @@ mod windows;
 pub use latency::{Latency, latency};
 pub use polish::Polish;
 
-use crate::engine::Precision;
+use crate::engine::{Engine, Precision};
 use crate::mel::{Mel, MelConfig};
 use crate::noise::{self, Noise};
 use crate::prior::{Memory, Prior};
@@ -102,7 +103,7 @@ impl Renderer {
         if settings.chunk_frames == 0 {
             return Err(Error::mismatch("chunk", "at least one frame", 0));
         }
-        let path = if device.is_cpu() {
+        let path = if device.is_cpu() && Engine::knows(&voice.model) {
             Path::Flow(Box::new(Flow::new(voice, &settings)?))
         } else {
             Path::Windows(Box::new(Windows::new(voice, device, &settings)?))

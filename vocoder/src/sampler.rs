@@ -24,7 +24,7 @@ pub mod level;
 use coefficients::Coefficients;
 pub use kind::SamplerKind;
 
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, sigma};
 use crate::{Error, Result};
 
 /// What happens to the predicted clean signal before it is used.
@@ -80,6 +80,14 @@ impl Sampler {
             deviation: Vec::new(),
             previous: Vec::new(),
             looks_back: kind.looks_back(),
+        }
+    }
+
+    /// From now on, what stands for the predicted noise is the predicted velocity v = l e - sigma u,
+    /// from which the clean signal is l x - sigma v (Salimans & Ho 2022, appendix D).
+    pub(crate) fn take_velocities(&mut self) {
+        for c in &mut self.steps {
+            (c.clean_from_x, c.clean_from_eps) = (c.level as f32, -sigma(c.level) as f32);
         }
     }
 

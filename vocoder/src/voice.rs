@@ -4,11 +4,12 @@
 //! precision; the configs, the schedules and where the voice comes from are JSON in the file's
 //! metadata. Nothing in it is ever executed.
 
+pub mod ivanvovk;
 pub mod lmnt;
 pub mod onnx;
 pub mod torch;
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Prediction, Resampling};
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
 use crate::sampler::SamplerKind;
@@ -24,9 +25,10 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The newest version of the file's layout that this library reads. Voices of the ordinary sampler are
-/// written as version 2, which knows no other.
-pub const VERSION: u32 = 3;
+/// The newest version of the file's layout that this library reads. A voice is written as the oldest that
+/// can say what it is: 2, or 3 with another sampler, or 4 with another prediction or resampling than the
+/// ordinary ones.
+pub const VERSION: u32 = 4;
 
 /// Most rounds of polish.
 pub const MAX_POLISH: usize = 100;
@@ -282,7 +284,14 @@ impl Voice {
         let json = |value: serde_json::Result<String>| {
             value.map_err(|e| Error::config("voice", format!("can't be written as JSON: {e}")))
         };
-        let version = if self.sampler == SamplerKind::default() { 2 } else { VERSION };
+        let ordinary = (Prediction::Noise, Resampling::Nearest);
+        let version = if (self.model.prediction, self.model.resampling) != ordinary {
+            4
+        } else if self.sampler != SamplerKind::default() {
+            3
+        } else {
+            2
+        };
         let mut metadata = HashMap::from([
             ("format".to_string(), FORMAT.to_string()),
             ("version".to_string(), version.to_string()),

@@ -25,7 +25,7 @@ fn a_step_decides_its_batch_whoever_makes_it() {
     assert!(expected[0] != expected[1]);
     for workers in [1, 3] {
         let config = TrainConfig { workers, ..config() };
-        let mut batches = Batches::start(&config, &clips(), 3, None).unwrap();
+        let mut batches = Batches::start(&config, &clips(), 3, 1, None).unwrap();
         for expected in &expected {
             assert!(batches.take_next().unwrap() == *expected);
         }

@@ -30,7 +30,11 @@ const COMMENTS: &[(&str, &str)] = &[
         "mel_dropout",
         "Share of the crops that are trained without their mel, for classifier-free guidance (paper: 0; Ho & Salimans 2022).",
     ),
-    ("loss", "Distance of predicted and true noise: l1 (paper) or mse."),
+    (
+        "precision",
+        "Products of convolutions: f32, tf32 or bf16; weights and sums are f32. On the CPU fewer bits are slower, for trial.",
+    ),
+    ("loss", "Distance of predicted and true noise, or velocity: l1 (paper) or mse."),
     (
         "stft",
         "Weight of the multi-resolution STFT distance of the predicted clean signal; 0 is off (paper: off; Yamamoto et al. 2020).",
@@ -157,6 +161,14 @@ const COMMENTS: &[(&str, &str)] = &[
     ("model.level.level.scale", "Radians per unit of level (paper: 5000)."),
     ("model.level.log-snr", "The network is told ln(l / sigma); or [model.level.level] (paper)."),
     ("model.level.log-snr.scale", "Radians per unit of ln(l / sigma)."),
+    (
+        "model.prediction",
+        "What the network predicts: noise (paper) or velocity (Salimans & Ho 2022).",
+    ),
+    (
+        "model.resampling",
+        "How rows become more and fewer: nearest, or linear (as ivanvovk/WaveGrad; slow on the CPU).",
+    ),
     (
         "model.prior",
         "What the chain starts from: standard (paper), [model.prior.energy] or [model.prior.spectral].",

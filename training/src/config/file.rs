@@ -2,6 +2,7 @@
 
 use super::{TrainConfig, comments};
 use std::path::Path;
+use vocoder::config::{Prediction, Resampling};
 use vocoder::{Error, Result};
 
 /// What messages call the config.
@@ -47,7 +48,16 @@ impl TrainConfig {
     /// # Errors
     /// Values that TOML can't hold.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|e| Error::config(WHAT, e.to_string()))
+        let text = toml::to_string(self).map_err(|e| Error::config(WHAT, e.to_string()))?;
+        // What voice files leave out.
+        let mut left_out = String::new();
+        if self.model.prediction == Prediction::default() {
+            left_out += "prediction = \"noise\"\n";
+        }
+        if self.model.resampling == Resampling::default() {
+            left_out += "resampling = \"nearest\"\n";
+        }
+        Ok(text.replacen("\n[model]\n", &format!("\n[model]\n{left_out}"), 1))
     }
 
     /// As [`TrainConfig::to_toml`], with a comment above each key: meaning, unit, the paper's value.

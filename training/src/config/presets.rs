@@ -1,6 +1,8 @@
 //! Configs by name.
 
-use super::{Distillation, LevelDraw, Loss, OptimiserConfig, SavingConfig, TrainConfig, Weighting};
+use super::{
+    Distillation, LevelDraw, Loss, OptimiserConfig, Precision, SavingConfig, TrainConfig, Weighting,
+};
 use vocoder::config::{LevelEncoding, ModelConfig};
 use vocoder::mel::MelConfig;
 use vocoder::prior::PriorConfig;
@@ -52,6 +54,7 @@ impl TrainConfig {
             crop_frames: 24,
             gain_db: [0.0, 0.0],
             workers: 2,
+            precision: Precision::F32,
             levels: LevelDraw::Hierarchical { first_beta: 1e-6, last_beta: 0.01, steps: 1000 },
             mel_dropout: 0.0,
             loss: Loss::L1,

@@ -1,6 +1,6 @@
 //! The features of known systems, by name.
 
-use super::{MelConfig, MelLog, MelNorm, MelPadding, MelScale};
+use super::{MelConfig, MelLog, MelNorm, MelPadding, MelScale, Power};
 use crate::{Error, Result};
 
 impl MelConfig {
@@ -13,6 +13,7 @@ impl MelConfig {
         "vocos-24k",
         "lmnt-22k",
         "lmnt-24k",
+        "ivanvovk-22k",
     ];
 
     /// The features of a known system, by name.
@@ -24,6 +25,7 @@ impl MelConfig {
     /// | `tacotron2-22k`, `fastspeech2-22k` | NVIDIA's `TacotronSTFT` (also FastPitch): as HiFi-GAN, but centred frames and no guard |
     /// | `vocos-24k` | Vocos' `MelSpectrogramFeatures` (`charactr/vocos-mel-24khz`) |
     /// | `lmnt-22k`, `lmnt-24k` | lmnt-com/wavegrad 0.1.5 at its default rate and at its published weights' |
+    /// | `ivanvovk-22k` | ivanvovk/WaveGrad's `MelSpectrogramFixed` by `configs/default.json`; it drops the last frame |
     ///
     /// # Errors
     /// An unknown name; the message lists the known ones.
@@ -67,6 +69,17 @@ impl MelConfig {
             },
             "lmnt-22k" => MelConfig { sample_rate: 22_050, f_max_hz: 11_025.0, ..lmnt },
             "lmnt-24k" => lmnt,
+            // Note: there digital silence is 0, as loud as anything; here it is the floor.
+            "ivanvovk-22k" => MelConfig {
+                hop: 300,
+                f_min_hz: 80.0,
+                scale: MelScale::Htk,
+                norm: MelNorm::None,
+                power: Power::Energy,
+                log: MelLog::Log10,
+                floor: 1e-10,
+                ..tacotron2
+            },
             _ => {
                 let known = MelConfig::PRESETS.join(", ");
                 return Err(Error::mismatch("mel preset", format!("one of {known}"), name));

@@ -2,14 +2,15 @@
 //! of the open implementations).
 
 use super::{Build, Conv};
-use crate::ops::{decimate, film, leaky, leaky_plus, repeat};
+use crate::config::Resampling;
+use crate::ops::{decimate, film, leaky, leaky_plus, narrow, repeat, widen};
 use candle_core::{Result, Tensor};
 
-/// A downsampling block: keeps the first of each `factor` rows, three dilated convolutions, and a
-/// residual.
+/// A downsampling block: one row for each `factor`, three dilated convolutions, and a residual.
 #[derive(Debug, Clone)]
 pub struct Down {
     factor: usize,
+    resampling: Resampling,
     residual: Conv,
     convs: [Conv; 3],
 }
@@ -18,6 +19,7 @@ impl Down {
     pub(super) fn new(build: &Build, name: &str, factor: usize, dilations: [usize; 3]) -> Self {
         Down {
             factor,
+            resampling: build.resampling,
             residual: build.conv(&format!("{name}.residual"), 1),
             convs: [0, 1, 2].map(|j| build.conv(&format!("{name}.conv.{j}"), dilations[j])),
         }
@@ -28,7 +30,10 @@ impl Down {
     /// # Errors
     /// Those of the operations.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = decimate(x, self.factor)?;
+        let x = match self.resampling {
+            Resampling::Nearest => decimate(x, self.factor)?,
+            Resampling::Linear => narrow(x, self.factor)?,
+        };
         let mut h = x.clone();
         for conv in &self.convs {
             h = conv.forward(&leaky(&h)?)?;
@@ -63,11 +68,12 @@ impl Film {
     }
 }
 
-/// An upsampling block: repeats each row `factor` times and runs two residual halves of two
-/// convolutions, all but the first modulated by the same [`Film`].
+/// An upsampling block: makes `factor` rows of each and runs two residual halves of two convolutions,
+/// all but the first modulated by the same [`Film`].
 #[derive(Debug, Clone)]
 pub struct Up {
     factor: usize,
+    resampling: Resampling,
     residual: Conv,
     convs: [Conv; 4],
 }
@@ -76,6 +82,7 @@ impl Up {
     pub(super) fn new(build: &Build, name: &str, factor: usize, dilations: [usize; 4]) -> Self {
         Up {
             factor,
+            resampling: build.resampling,
             residual: build.conv(&format!("{name}.residual"), 1),
             convs: [0, 1, 2, 3].map(|j| build.conv(&format!("{name}.conv.{j}"), dilations[j])),
         }
@@ -88,9 +95,13 @@ impl Up {
     /// Those of the operations.
     pub fn forward(&self, x: &Tensor, modulation: &Tensor) -> Result<Tensor> {
         let [first, second, third, fourth] = &self.convs;
-        // The 1x1 convolution commutes with the repetition and costs less before it.
-        let residual = repeat(&self.residual.forward(x)?, self.factor)?;
-        let h = first.forward(&repeat(&leaky(x)?, self.factor)?)?;
+        let more = |x: &_| match self.resampling {
+            Resampling::Nearest => repeat(x, self.factor),
+            Resampling::Linear => widen(x, self.factor),
+        };
+        // The 1x1 convolution commutes with the resampling and costs less before it.
+        let residual = more(&self.residual.forward(x)?)?;
+        let h = first.forward(&more(&leaky(x)?)?)?;
         let h = (second.forward(&film(&h, modulation)?)? + residual)?;
         let y = third.forward(&film(&h, modulation)?)?;
         fourth.forward(&film(&y, modulation)?)? + h

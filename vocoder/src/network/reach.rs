@@ -1,6 +1,6 @@
 //! How far one step of the network sees.
 
-use crate::config::{ModelConfig, Padding};
+use crate::config::{ModelConfig, Padding, Resampling};
 
 /// What one step's output can depend on; none of the four numbers can be smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub fn reach(config: &ModelConfig) -> Reach {
 /// Walks the network backwards, block by block, with the rows that the blocks walked so far read.
 fn seen(config: &ModelConfig, output: Rows) -> (Rows, Rows) {
     let causal = config.padding != Padding::Symmetric;
+    let linear = config.resampling == Resampling::Linear;
     let mut rows = output.read(config.taps, 1, causal);
     // What each FiLM module reads of the waveform's path, from the waveform's rate to the mel's.
     let mut films = Vec::with_capacity(config.up.len());
@@ -45,7 +46,8 @@ fn seen(config: &ModelConfig, output: Rows) -> (Rows, Rows) {
             rows = rows.read(config.taps, dilation, causal);
         }
         films.push(rows.read(config.taps, 1, causal).read(config.taps, 1, causal));
-        rows = rows.read(config.taps, dilations[0], causal).before_repeating(factor);
+        rows = rows.read(config.taps, dilations[0], causal);
+        rows = if linear { rows.before_widening(factor) } else { rows.before_repeating(factor) };
     }
     let mut mel = rows.read(config.taps, 1, causal);
     if let Padding::Causal { look_ahead } = config.padding {
@@ -57,7 +59,9 @@ fn seen(config: &ModelConfig, output: Rows) -> (Rows, Rows) {
         for dilation in config.down_dilations {
             wave = wave.read(config.taps, dilation, causal);
         }
-        wave = wave.before_keeping_one_in(factor).union(film);
+        wave =
+            if linear { wave.before_narrowing(factor) } else { wave.before_keeping_one_in(factor) };
+        wave = wave.union(film);
     }
     (wave.read(config.stem_taps, 1, causal), mel)
 }
@@ -80,6 +84,22 @@ impl Rows {
     fn before_repeating(self, factor: usize) -> Self {
         let factor = factor as isize;
         Rows { first: self.first.div_euclid(factor), last: self.last.div_euclid(factor) }
+    }
+
+    /// The rows on both sides of each place that [`widen`](crate::ops::widen) looks at.
+    fn before_widening(self, factor: usize) -> Self {
+        let twice = |row: isize| 2 * row + 1 - factor as isize;
+        let (first, last) = (twice(self.first), twice(self.last));
+        let factor = 2 * factor as isize;
+        Rows { first: first.div_euclid(factor), last: -(-last).div_euclid(factor) }
+    }
+
+    fn before_narrowing(self, factor: usize) -> Self {
+        let factor = factor as isize;
+        Rows {
+            first: self.first * factor + (factor - 1) / 2,
+            last: self.last * factor + factor / 2,
+        }
     }
 
     fn before_keeping_one_in(self, factor: usize) -> Self {

@@ -11,6 +11,14 @@ use candle_core::{Result, Tensor};
 /// # Errors
 /// Those of the tensor library.
 pub fn conv1d(x: &Tensor, w: &Tensor, bias: &Tensor, taps: Taps) -> Result<Tensor> {
+    products(x, w, taps)?.broadcast_add(bias)
+}
+
+/// The convolution without its bias, in the type of `x` and `w`.
+///
+/// # Errors
+/// Those of the tensor library.
+pub fn products(x: &Tensor, w: &Tensor, taps: Taps) -> Result<Tensor> {
     let (batch, rows, ci) = x.dims3()?;
     let (count, _, co) = w.dims3()?;
     let right = taps.dilation * (count - 1) - taps.left;
@@ -23,7 +31,7 @@ pub fn conv1d(x: &Tensor, w: &Tensor, bias: &Tensor, taps: Taps) -> Result<Tenso
         Tensor::cat(&shifted, 2)?
     };
     let y = columns.reshape((batch * rows, count * ci))?.matmul(&w.reshape((count * ci, co))?)?;
-    y.broadcast_add(bias)?.reshape((batch, rows, co))
+    y.reshape((batch, rows, co))
 }
 
 /// As [`super::leaky`].

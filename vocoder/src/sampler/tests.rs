@@ -29,6 +29,33 @@ fn close(value: f64, expected: f64, tolerance: f64) -> bool {
     (value - expected).abs() <= tolerance
 }
 
+/// Velocities, to a sampler that takes them, are the chain of the noises that they mean.
+#[test]
+fn velocities_give_the_chain_of_their_noises() {
+    let schedule = Schedule::explicit([0.2, 0.6, 0.9, 0.999]).unwrap();
+    for kind in KINDS {
+        let mut by_noise = Sampler::new(kind, &schedule, Clip::Signal(3.0));
+        let mut by_velocity = by_noise.clone();
+        by_velocity.take_velocities();
+        let mut x = noise(1, 50);
+        let mut y = x.clone();
+        for step in 0..by_noise.steps() {
+            let level = by_noise.level(step).unwrap();
+            let (v, z) = (noise(2 + step as u64, 50), noise(90 + step as u64, 50));
+            let eps: Vec<f32> = x
+                .iter()
+                .zip(&v)
+                .map(|(x, v)| eps_from_v(level, f64::from(*x), f64::from(*v)) as f32)
+                .collect();
+            by_noise.advance(step, &mut x, &eps, &z).unwrap();
+            by_velocity.advance(step, &mut y, &v, &z).unwrap();
+            for (x, y) in x.iter().zip(&y) {
+                assert!((x - y).abs() < 1e-4, "{kind} {step}: {x} {y}");
+            }
+        }
+    }
+}
+
 /// Values worked by hand.
 #[test]
 fn formulas_give_the_hand_worked_values() {

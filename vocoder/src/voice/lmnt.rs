@@ -4,7 +4,7 @@
 //! `tests/reference/wavegrad/README.md` draws the package's network and lists where it departs from
 //! the paper.
 
-use crate::config::{LevelEncoding, ModelConfig, Padding};
+use crate::config::{LevelEncoding, ModelConfig, Padding, Prediction, Resampling};
 use crate::network::Weights;
 use crate::prior::PriorConfig;
 use crate::{Error, Result};
@@ -54,6 +54,8 @@ pub fn model_config(state: &HashMap<String, Tensor>) -> Result<ModelConfig> {
         mel_shift: 0.0,
         mel_scale: 1.0,
         prior: PriorConfig::Standard,
+        prediction: Prediction::Noise,
+        resampling: Resampling::Nearest,
     })
 }
 

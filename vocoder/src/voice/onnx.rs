@@ -13,7 +13,7 @@
 //! Messages and field numbers: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
 use super::Voice;
-use crate::config::{LEAKY_SLOPE, LevelEncoding, Padding};
+use crate::config::{LEAKY_SLOPE, LevelEncoding, Padding, Prediction, Resampling};
 use crate::network::MAX_HALF_LOG_SNR;
 use crate::protobuf::Message;
 use crate::{Error, Result};
@@ -31,9 +31,12 @@ const DOUBLE: i64 = 11;
 /// The ONNX file of `voice`.
 ///
 /// # Errors
-/// A voice whose parts don't fit each other.
+/// A voice whose parts don't fit each other, or whose network resamples linearly.
 pub fn export(voice: &Voice) -> Result<Vec<u8>> {
     voice.validate()?;
+    if voice.model.resampling != Resampling::Nearest {
+        return Err(Error::mismatch("export", "a network of nearest resampling", "linear"));
+    }
     let mut graph = Graph { voice, body: Message::new(), count: 0 };
     graph.network()?;
     let bands = Dimension::Fixed(voice.mel.n_mels as i64);
@@ -135,9 +138,29 @@ impl Graph<'_> {
             let (Some(film), channels) = (films.pop(), model.up[i]) else { break };
             x = self.up(i, &x, &film, (*factor, channels), model.up_dilations[i])?;
         }
-        let noise = self.conv("last", &x, 1)?;
-        self.named("Squeeze", &[&noise, &axis], &["noise"], &[]);
+        let predicted = self.conv("last", &x, 1)?;
+        match model.prediction {
+            Prediction::Noise => self.named("Squeeze", &[&predicted, &axis], &["noise"], &[]),
+            Prediction::Velocity => {
+                let velocity = self.node("Squeeze", &[&predicted, &axis], &[]);
+                self.noise_of_velocity(&velocity);
+            }
+        }
         Ok(())
+    }
+
+    /// As the network's: the noise is sigma x + l v.
+    fn noise_of_velocity(&mut self, velocity: &str) {
+        let (axis, one) = (self.integers(&[1]), self.doubles(&[1.0], &[]));
+        let level = self.node("Unsqueeze", &["level", &axis], &[]);
+        let square = self.node("Mul", &[&level, &level], &[]);
+        let variance = self.node("Sub", &[&one, &square], &[]);
+        let sigma = self.node("Sqrt", &[&variance], &[]);
+        let [level, sigma] = [level, sigma]
+            .map(|value| self.node("Cast", &[&value], &[Attribute::Integer("to", FLOAT)]));
+        let signal = self.node("Mul", &["signal", &sigma], &[]);
+        let velocity = self.node("Mul", &[velocity, &level], &[]);
+        self.named("Add", &[&signal, &velocity], &["noise"], &[]);
     }
 
     /// `[batch, 1]`, double: what [`LevelEncoding`] multiplies by frequencies.

@@ -3,7 +3,7 @@
 //! A checkpoint is a pickle; it is read as data, nothing in it is executed. What is not recognised is
 //! refused by name.
 
-use super::{Provenance, Voice, lmnt};
+use super::{Provenance, Voice, ivanvovk, lmnt};
 use crate::mel::MelConfig;
 use crate::{Error, Result};
 use candle_core::pickle::{Object, PthTensors, Stack};
@@ -18,7 +18,7 @@ const MODEL: &str = "model";
 
 /// A voice from the checkpoint `path`. Its mel is `mel`, or what the checkpoint says of it.
 ///
-/// Read are checkpoints of lmnt-com/wavegrad (the PyPI package `wavegrad`).
+/// Read are checkpoints of lmnt-com/wavegrad (the PyPI package `wavegrad`) and of ivanvovk/WaveGrad.
 ///
 /// # Errors
 /// A file that is no checkpoint, that is of another implementation or of none that is known, or whose
@@ -28,23 +28,42 @@ pub fn import(path: &Path, mel: Option<MelConfig>) -> Result<Voice> {
     let content = content(path)?;
     let key = entry(&content, MODEL).is_some().then_some(MODEL);
     let state = state(path, key)?;
-    recognise(&state).map_err(fail)?;
+    let origin = recognise(&state).map_err(fail)?;
     let parameters = entry(&content, "params");
     let number = |key: &str| parameters.and_then(|p| entry(p, key)).and_then(integer);
-    let mel = match (mel, number("sample_rate").and_then(|rate| u32::try_from(rate).ok())) {
-        (Some(mel), _) => mel,
-        (None, Some(rate)) => features(rate)?,
-        (None, None) => {
+    let rate = number("sample_rate").and_then(|rate| u32::try_from(rate).ok());
+    let mel = match (mel, origin, rate) {
+        (Some(mel), ..) => mel,
+        (None, Origin::Ivanvovk, _) => MelConfig::preset("ivanvovk-22k")?,
+        (None, Origin::Lmnt, Some(rate)) => features(rate)?,
+        (None, Origin::Lmnt, None) => {
             return Err(fail(
                 "expected the sample rate among its params, got none: say which mel".into(),
             ));
         }
     };
-    let model = lmnt::model_config(&state).map_err(|e| fail(e.to_string()))?;
-    let weights = lmnt::weights(&model, &state).map_err(|e| fail(e.to_string()))?;
+    let network = || match origin {
+        Origin::Lmnt => {
+            let model = lmnt::model_config(&state)?;
+            let weights = lmnt::weights(&model, &state)?;
+            Ok((model, weights))
+        }
+        Origin::Ivanvovk => {
+            let named = |(name, tensor): (&String, &Tensor)| {
+                (name.strip_prefix("nn.").unwrap_or(name).to_string(), tensor.clone())
+            };
+            let state = state.iter().map(named).collect();
+            let model = ivanvovk::model_config(&state)?;
+            let weights = ivanvovk::weights(&model, &state)?;
+            Ok((model, weights))
+        }
+    };
+    let (model, weights) = network().map_err(|e: Error| fail(e.to_string()))?;
     let provenance = Provenance {
-        description: "imported from a checkpoint of lmnt-com/wavegrad".into(),
-        steps: entry(&content, "step")
+        description: format!("imported from a checkpoint of {}", origin.name()),
+        steps: ["step", "iteration"]
+            .into_iter()
+            .find_map(|key| entry(&content, key))
             .and_then(integer)
             .and_then(|n| u64::try_from(n).ok())
             .unwrap_or(0),
@@ -62,19 +81,37 @@ fn features(sample_rate: u32) -> Result<MelConfig> {
     Ok(MelConfig { sample_rate, f_max_hz, ..MelConfig::preset("lmnt-24k")? })
 }
 
-/// Says whose network it is, unless it is one that is read.
-fn recognise(state: &HashMap<String, Tensor>) -> std::result::Result<(), String> {
+/// Whose network it is.
+#[derive(Clone, Copy)]
+enum Origin {
+    Lmnt,
+    Ivanvovk,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Origin::Lmnt => "lmnt-com/wavegrad",
+            Origin::Ivanvovk => "ivanvovk/WaveGrad",
+        }
+    }
+}
+
+/// Says whose network it is, or why it is not read.
+fn recognise(state: &HashMap<String, Tensor>) -> std::result::Result<Origin, String> {
     let has = |part: &str| state.keys().any(|name| name.starts_with(part));
     if has("first_conv.") && has("downsample.0.") && has("film.0.input_conv.") {
-        return Ok(());
+        return Ok(Origin::Lmnt);
     }
-    let expected = "expected a checkpoint of lmnt-com/wavegrad";
+    let expected = "expected a checkpoint of lmnt-com/wavegrad or ivanvovk/WaveGrad";
     if has("nn.ublock_preconv.") || has("ublock_preconv.") {
-        // interpolation.py: linear both ways; linear_modulation.py: sines of time, not of the level.
-        return Err(format!(
-            "{expected}, got one of ivanvovk/WaveGrad: its network resamples linearly and encodes \
-             time, which this program's network does not"
-        ));
+        if state.keys().any(|name| name.ends_with("positional_encoding.pe")) {
+            return Err(format!(
+                "{expected}, got one of ivanvovk/WaveGrad from before its commit 2ecf360 of October 2020: \
+                 its network encodes time, which this program's network does not"
+            ));
+        }
+        return Ok(Origin::Ivanvovk);
     }
     if has("y_conv.") && has("ublocks.") {
         return Err(format!(
