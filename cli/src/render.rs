@@ -68,7 +68,7 @@ pub struct How {
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// What system the mel files were made for, if not the voice's: hifigan-22k, tacotron2-22k,
-    /// fastspeech2-22k, vocos-24k, lmnt-22k, lmnt-24k or wavegrad-24k. They are adapted to the voice
+    /// fastspeech2-22k, vocos-24k, lmnt-22k, lmnt-24k, ivanvovk-22k or wavegrad-24k. They are adapted
     #[arg(long, value_name = "NAME", value_parser = MelConfig::preset)]
     pub mel_config: Option<MelConfig>,
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run

@@ -21,13 +21,13 @@ if unique then
     local insert = proc:to_insert()
     local latency = insert:signal_latency()
     local block = backend:buffer_size()
-    -- A chunk of two frames of 12.5 ms; 80 % of it to compute, and what may queue before it, in whole blocks;
-    -- 600 samples of window, a frame ahead and 61 of the resampler at 24 kHz, and 121 of the other's.
-    local chunk, budget, queued = 1200, 960, 0
+    -- A chunk of one frame of 12.5 ms; 80 % of it to compute, and what may queue before it, in whole blocks;
+    -- 600 samples of window, a frame ahead for the network, one for the polish and 61 of the resampler at 24 kHz, and 121 of the other's.
+    local chunk, budget, queued = 600, 480, 0
     for more = 0, math.ceil(block / 240) + 1 do
       queued = math.max(queued, (more + 1) * budget - more * chunk // block * block)
     end
-    local expected = chunk + block * math.ceil(queued / block) + 2 * (600 + 300 + 61) + 121
+    local expected = chunk + block * math.ceil(queued / block) + 2 * (600 + 600 + 61) + 121
     check("latency " .. latency .. " in blocks of " .. block .. ", by the formula " .. expected, latency == expected)
     local count = insert:plugin(0):parameter_count()
     check("it has parameters: " .. count, count > 10)

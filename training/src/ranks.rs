@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn batches_are_shared_out_evenly_or_not_at_all() {
-        let three = Ranks { rank: 1, size: 3, ..Ranks::alone() };
+        let mut three = Ranks::alone();
+        (three.rank, three.size) = (1, 3);
         assert_eq!(three.share(6).unwrap(), 2);
         let message = three.share(4).unwrap_err().to_string();
         assert!(message.contains("multiple of the 3") && message.contains('4'), "{message}");

@@ -126,6 +126,17 @@ def lmnt(y, rate):
     )
 
 
+def ivanvovk_22k(y):
+    """ivanvovk/WaveGrad, data.py, MelSpectrogramFixed by configs/default.json, with its last frame."""
+    common = dict(n_fft=1024, win_length=1024, hop_length=300, n_mels=80, power=2.0)
+    return (
+        librosa_mel(y, sr=22_050, fmin=80, fmax=8_000, norm=None, htk=True,
+                    log=lambda x: np.log10(np.maximum(x, np.float32(1e-10))), **common),
+        torchaudio_mel(y, sample_rate=22_050, f_min=80, f_max=8_000,
+                       log=lambda x: torch.log10(x.clamp(min=1e-10)), **common),
+    )
+
+
 def energy_db(y):
     """No preset: energy, decibels, HTK scale and Slaney's norm at once."""
     common = dict(n_fft=1024, win_length=800, hop_length=200, n_mels=64, power=2.0)
@@ -148,6 +159,7 @@ def main():
         "vocos-24k": vocos_24k(y),
         "lmnt-22k": lmnt(y, 22_050),
         "lmnt-24k": lmnt(y, 24_000),
+        "ivanvovk-22k": ivanvovk_22k(y),
         "energy-db": energy_db(y),
     }
     for name, (by_librosa, by_torchaudio) in recipes.items():
