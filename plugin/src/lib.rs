@@ -5,7 +5,7 @@
 //! saved ([`params`], [`state`], [`presets`], [`voices`]), the two faces that hosts see ([`effect`],
 //! [`instrument`]) over what they share ([`chassis`] for the audio thread, [`workshop`] for all other
 //! threads), and the [`editor`] in its [`pane`].
-//! Hosts come in through nice-plug for VST3, through [`entry`] for CLAP.
+//! Hosts come in through nice-plug for VST3, through `entry` for CLAP.
 
 pub mod chassis;
 pub mod editor;

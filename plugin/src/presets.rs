@@ -1,6 +1,6 @@
 //! The presets, and the two ways to get at them: the editor's menu sets parameters, so that the host
 //! records it; and as `.vstpreset` files they appear in the browsers of hosts. VST3 hosts read them on their
-//! own, CLAP hosts through [`entry`](crate::entry).
+//! own, CLAP hosts through `entry`.
 //!
 //! Note: nice-plug 0.4 has no VST3 program lists. Files in the folder that the VST3 standard names for them
 //! are the host's own mechanism that is left.

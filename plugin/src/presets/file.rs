@@ -64,7 +64,7 @@ pub fn from_file(file: &[u8]) -> Option<([u8; 16], &[u8])> {
 }
 
 /// Where this user's presets lie, for VST3 hosts by the standard of VST3, and for
-/// [CLAP hosts](crate::entry): as `make install-plugin` puts them there.
+/// CLAP hosts: as `make install-plugin` puts them there.
 pub fn folder() -> Option<PathBuf> {
     let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
     let home = std::env::var_os(variable).filter(|home| !home.is_empty()).map(PathBuf::from)?;
