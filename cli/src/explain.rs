@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use vocoder::audio;
-use vocoder::mel::{Mel, MelExtractor};
+use vocoder::mel::{Mel, MelConfig, MelExtractor};
 use vocoder::picture::chart::{self, Chart, Line};
 use vocoder::picture::{self, Panel};
 use vocoder::render::Settings;
@@ -22,7 +22,8 @@ const SECONDS: f64 = 4.0;
 /// Evaluations that are shown one by one; of more, evenly chosen ones.
 const MOST_STAGES: usize = 12;
 
-/// Writes the page for the beginning of `input` to `out`.
+/// Writes the page for the beginning of `input`, a mel file of the convention `of` if that is given, to
+/// `out`.
 ///
 /// # Errors
 /// An input that can't be read, a device that fails, a file that can't be written.
@@ -32,8 +33,9 @@ pub fn write(
     voice: &Voice,
     device: &candle_core::Device,
     settings: &Settings,
+    of: Option<&MelConfig>,
 ) -> Result<()> {
-    let mel = beginning(input, voice)?;
+    let mel = beginning(input, voice, of)?;
     let recording = match has_extension(input, AUDIO) {
         true => {
             let samples = audio::read_at(input, voice.mel.sample_rate)?.audio.samples;
@@ -66,8 +68,8 @@ pub fn write(
 }
 
 /// The first seconds of an input's mel.
-fn beginning(input: &Path, voice: &Voice) -> Result<Mel> {
-    let source = Source::open(input, &voice.mel, None)?;
+fn beginning(input: &Path, voice: &Voice, of: Option<&MelConfig>) -> Result<Mel> {
+    let source = Source::open(input, &voice.mel, of)?;
     let mel = source.whole()?.with_context(|| format!("{}: an empty mel", input.display()))?;
     let frames = SECONDS * f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     let frames = (frames as usize).clamp(1, mel.frames.max(1));

@@ -53,7 +53,7 @@ pub struct RenderArgs {
     /// Renders audio through the real-time engine, as the plugin does (low, balanced or studio), at the
     /// input's sample rate; with a causal voice [default voice: speech-stream]
     #[arg(long, value_name = "QUALITY", num_args = 0..=1, default_missing_value = "balanced",
-          conflicts_with_all = ["explain", "sampler", "start", "schedule", "clip", "polish", "chunk", "device"])]
+          conflicts_with_all = ["explain", "sampler", "start", "schedule", "clip", "polish", "chunk", "device", "mel_config"])]
     stream: Option<Quality>,
 }
 
@@ -172,7 +172,8 @@ fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
     let settings = settings(&args.how, sampler, &voice)?;
     let jobs = plan(&args.files.inputs, &args.files.out, &taken(), &["wav"])?;
     let Some(job) = jobs.first() else { return Ok(()) };
-    explain::write(&job.input, page, &voice, &device, &settings)
+    let of = args.how.mel_config.as_ref();
+    explain::write(&job.input, page, &voice, &device, &settings, of)
 }
 
 /// How `how` asks `voice` to render.

@@ -34,7 +34,7 @@ pub fn run(args: &PlayArgs, quiet: bool) -> Result<()> {
     let stream = card.play(move |block| block.iter_mut().for_each(|v| *v = drain.next()))?;
     for input in &args.inputs {
         interrupt::check()?;
-        let source = Source::open(input, machine.mel(), None)?;
+        let source = Source::open(input, machine.mel(), how.mel_config.as_ref())?;
         let name = input.display().to_string();
         let mut resampler = Resampler::new(from, rate)?;
         let mut block = Vec::new();
