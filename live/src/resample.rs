@@ -9,7 +9,7 @@
 //! can't afford. Its sinc resampler works in chunks of one size and tells its delay rounded to samples, so
 //! that dry and wet would not meet exactly.
 
-/// Bridge the filter, in samples of the lower rate: 2.5 ms at 24 kHz.
+/// Half the filter, in samples of the lower rate: 2.5 ms at 24 kHz.
 const HALF: f64 = 60.0;
 
 /// Kaiser's beta for 97 dB: 0.1102 (A - 8.7).

@@ -1,13 +1,10 @@
 //! What the shipped voices must not add to a sound: hiss where there is silence, clicks, tones.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::sync::Arc;
-
-use live::{Controls, Quality, render_offline};
+use live::{Controls, Quality, VoiceChoice, load_voice, render_offline};
 use vocoder::audio::AudioReader;
 use vocoder::engine::Precision;
 use vocoder::noise::Noise;
-use vocoder::voice::Voice;
 use vocoder_tests::arguments;
 use vocoder_tests::program::{output, speech};
 
@@ -44,8 +41,7 @@ fn renderings(input: &[f32]) -> Vec<(String, Vec<f32>)> {
             (voice.to_string(), read(&out))
         })
         .collect();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/speech-stream.safetensors");
-    let voice = Arc::new(Voice::load(path.as_ref()).unwrap());
+    let voice = load_voice(&VoiceChoice::default()).unwrap().voice;
     for quality in Quality::ALL {
         let how = (quality, Precision::Auto);
         let sound = render_offline(&voice, input, RATE as u32, how, &Controls::default()).unwrap();

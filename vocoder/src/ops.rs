@@ -3,9 +3,8 @@
 //! On CPUs the network is trained in one piece (`network/tape.rs`); these are its definition, which GPUs
 //! run and finite differences are taken of. Signals are `[batch, rows, channels]`. On CPU tensors each
 //! operation runs on our kernels, forward and backward; on any other device it is composed of the tensor
-//! library's own operations
-//! ([`portable`]), which are also the slow twin in the tests. candle 0.11.1's `conv1d` and
-//! `upsample_nearest1d` are not used: they return wrong gradients for batches above one.
+//! library's own operations ([`portable`]), which are also the slow twin in the tests. candle 0.11.1's
+//! `conv1d` and `upsample_nearest1d` are not used: they return wrong gradients for batches above one.
 
 mod conv;
 mod linear;
@@ -59,6 +58,17 @@ pub(crate) fn with_values<T: Element, const N: usize, R>(
         *value = T::slice(storage, layout)?;
     }
     body(values)
+}
+
+/// Runs `body` over the values of f32 tensors on the CPU, in the order of their rows.
+///
+/// # Errors
+/// A tensor elsewhere or of another type; those of `body`.
+pub fn with_f32_values<const N: usize, R>(
+    tensors: [&Tensor; N],
+    body: impl FnOnce([&[f32]; N]) -> Result<R>,
+) -> Result<R> {
+    with_values(tensors, body)
 }
 
 /// A CPU tensor's storage and shape, as custom operations return them.

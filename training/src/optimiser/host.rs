@@ -2,10 +2,11 @@
 //! twenty, which for Base are a tenth of a step.
 
 use super::{EPSILON, Factors, Slot};
-use candle_core::{Storage, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 use vocoder::Result;
 use vocoder::network::Weights;
+use vocoder::ops::with_f32_values;
 
 /// Values that a thread takes at once. Sums are added up in chunks of this: they don't depend on the
 /// number of threads.
@@ -18,7 +19,7 @@ const CHUNK: usize = 1 << 14;
 pub(super) fn norm(gradients: &Weights) -> Result<f64> {
     let mut total = 0.0;
     for gradient in gradients.values() {
-        with_values([gradient], |[values]| {
+        with_f32_values([gradient], |[values]| {
             let square = |chunk: &[f32]| chunk.iter().map(|v| f64::from(v * v)).sum::<f64>();
             total += values.par_chunks(CHUNK).map(square).collect::<Vec<f64>>().iter().sum::<f64>();
             Ok(())
@@ -39,7 +40,7 @@ pub(super) fn step(slot: &mut Slot, gradient: &Tensor, factors: &Factors) -> Res
     let [kept, rate, mean, rest] = [kept, rate, mean, 1.0 - mean].map(|v| v as f32);
     let inputs = [slot.var.as_tensor(), &slot.first, &slot.second, &slot.mean, gradient];
     // New arrays: a checkpoint may still hold the old ones.
-    let new = with_values(inputs, |[w, first, second, average, g]| {
+    let new = with_f32_values(inputs, |[w, first, second, average, g]| {
         let mut new = [0; 4].map(|_| vec![0f32; g.len()]);
         let [to_w, to_first, to_second, to_average] = &mut new;
         let to = to_w
@@ -67,22 +68,4 @@ pub(super) fn step(slot: &mut Slot, gradient: &Tensor, factors: &Factors) -> Res
     slot.var.set(&w?)?;
     (slot.first, slot.second, slot.mean) = (first?, second?, average?);
     Ok(())
-}
-
-/// Runs `body` over the values of f32 tensors on the CPU.
-fn with_values<const N: usize, R>(
-    tensors: [&Tensor; N],
-    body: impl FnOnce([&[f32]; N]) -> Result<R>,
-) -> Result<R> {
-    let tensors: Vec<Tensor> =
-        tensors.iter().map(|t| t.contiguous()).collect::<candle_core::Result<_>>()?;
-    let guards: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
-    let mut values: [&[f32]; N] = [&[]; N];
-    for (value, (storage, layout)) in values.iter_mut().zip(&guards) {
-        if let (Storage::Cpu(storage), Some((from, to))) = (&**storage, layout.contiguous_offsets())
-        {
-            *value = &storage.as_slice::<f32>()?[from..to];
-        }
-    }
-    body(values)
 }

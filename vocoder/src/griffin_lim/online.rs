@@ -45,8 +45,11 @@ pub(crate) struct Online {
     /// What is settled, and its windows.
     sums: Vec<f32>,
     weights: Vec<f32>,
-    /// Samples before the clip's first that are still to be dropped.
+    /// Samples from where a frame's synthesis begins to where its hop does: frame 0 makes so many before
+    /// the clip, and so many after it is settled are not final.
     lead: usize,
+    /// Of those before the clip, how many are still to be dropped.
+    skip: usize,
     scratch: Scratch,
 }
 
@@ -87,7 +90,8 @@ impl Online {
             given: 0,
             sums: vec![0.0; span],
             weights: vec![0.0; span],
-            lead: 0,
+            lead: lead(config),
+            skip: 0,
             scratch: Scratch::default(),
             stft,
         };
@@ -124,7 +128,7 @@ impl Online {
         }
         if ended {
             // What no later window will reach.
-            self.give(edge, self.pad.saturating_sub(edge), out);
+            self.give(edge, self.lead, out);
         }
     }
 
@@ -137,7 +141,17 @@ impl Online {
         self.given = 0;
         self.sums.fill(0.0);
         self.weights.fill(0.0);
-        self.lead = self.pad.saturating_sub(self.stft.first_synthesised());
+        self.skip = self.lead;
+    }
+
+    /// Frames of mel that came beyond those of the sound.
+    pub fn surplus(&self) -> usize {
+        self.frame + self.magnitudes.len() - self.given
+    }
+
+    /// Frames that the sound comes after its mel.
+    pub fn lag(&self) -> usize {
+        self.lag
     }
 
     /// Searches phases for the first frames and settles the first of them.
@@ -193,8 +207,8 @@ impl Online {
 
     /// Appends `count` samples from place `from` on, but for those before the clip.
     fn give(&mut self, from: usize, count: usize, out: &mut Vec<f32>) {
-        let skipped = self.lead.min(count);
-        self.lead -= skipped;
+        let skipped = self.skip.min(count);
+        self.skip -= skipped;
         let range = from + skipped..from + count;
         let scale = self.stft.scale();
         let settled = self.sums[range.clone()].iter().zip(&self.weights[range]);

@@ -50,13 +50,7 @@ pub(crate) fn weights_transposed(m: [f32; POINTS]) -> [f32; 3] {
 #[inline(always)]
 pub(crate) fn outputs_transposed(rows: &[&[f32]; TILE], out: &mut [f32], stride: usize, n: usize) {
     let [y0, y1, y2, y3] = [0, 1, 2, 3].map(|i| &rows[i][..n]);
-    let (o0, rest) = out.split_at_mut(stride);
-    let (o1, rest) = rest.split_at_mut(stride);
-    let (o2, rest) = rest.split_at_mut(stride);
-    let (o3, rest) = rest.split_at_mut(stride);
-    let (o4, o5) = rest.split_at_mut(stride);
-    let (o0, o1, o2) = (&mut o0[..n], &mut o1[..n], &mut o2[..n]);
-    let (o3, o4, o5) = (&mut o3[..n], &mut o4[..n], &mut o5[..n]);
+    let [o0, o1, o2, o3, o4, o5] = six_rows(out, stride, n);
     for c in 0..n {
         let [y0, y1, y2, y3] = [y0[c], y1[c], y2[c], y3[c]];
         let (even, odd) = (y0 + y2, y1 + y3);
@@ -83,13 +77,7 @@ pub(crate) fn inputs<T: Value, const LEAKY: bool>(
         if LEAKY { super::rows::leaky(v) } else { v }
     }
     let [d0, d1, d2, d3, d4, d5] = [0, 1, 2, 3, 4, 5].map(|i| &rows[i][..n]);
-    let (o0, rest) = out.split_at_mut(stride);
-    let (o1, rest) = rest.split_at_mut(stride);
-    let (o2, rest) = rest.split_at_mut(stride);
-    let (o3, rest) = rest.split_at_mut(stride);
-    let (o4, o5) = rest.split_at_mut(stride);
-    let (o0, o1, o2) = (&mut o0[..n], &mut o1[..n], &mut o2[..n]);
-    let (o3, o4, o5) = (&mut o3[..n], &mut o4[..n], &mut o5[..n]);
+    let [o0, o1, o2, o3, o4, o5] = six_rows(out, stride, n);
     for c in 0..n {
         let [d0, d1, d2, d3, d4, d5] =
             [d0[c], d1[c], d2[c], d3[c], d4[c], d5[c]].map(activated::<LEAKY>);
@@ -102,6 +90,17 @@ pub(crate) fn inputs<T: Value, const LEAKY: bool>(
         o4[c] = T::round(even2 - odd2);
         o5[c] = T::round(4.0 * d1 - 5.0 * d3 + d5);
     }
+}
+
+/// The first `n` columns of six rows at distance `stride`.
+#[inline(always)]
+fn six_rows<T>(out: &mut [T], stride: usize, n: usize) -> [&mut [T]; POINTS] {
+    let (o0, rest) = out.split_at_mut(stride);
+    let (o1, rest) = rest.split_at_mut(stride);
+    let (o2, rest) = rest.split_at_mut(stride);
+    let (o3, rest) = rest.split_at_mut(stride);
+    let (o4, o5) = rest.split_at_mut(stride);
+    [&mut o0[..n], &mut o1[..n], &mut o2[..n], &mut o3[..n], &mut o4[..n], &mut o5[..n]]
 }
 
 /// Row `which` of A' p, from six rows of products at distance `stride`, for the columns of `out`.

@@ -22,7 +22,7 @@ use crate::config::ModelConfig;
 use crate::engine::Isa;
 use crate::kernel::buffers::Buffers;
 use crate::network::encode_level;
-use crate::ops::with_values;
+use crate::ops::{Element, with_values};
 use backward::{Backward, InputGradients};
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 use forward::Tape;
@@ -124,9 +124,9 @@ impl CustomOp3 for Step {
         weights: &CpuStorage,
         weights_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let signal = slice(signal, signal_layout)?;
-        let mel = slice(mel, mel_layout)?;
-        let pass = self.pass(mel_layout.shape(), slice(weights, weights_layout)?)?;
+        let signal = f32::slice(signal, signal_layout)?;
+        let mel = f32::slice(mel, mel_layout)?;
+        let pass = self.pass(mel_layout.shape(), f32::slice(weights, weights_layout)?)?;
         let mut out = vec![0f32; signal.len()];
         let tape = pass.forward(signal, mel, &mut out);
         *self.tape.lock().unwrap_or_else(PoisonError::into_inner) = Some(tape);
@@ -161,11 +161,4 @@ impl CustomOp3 for Step {
         };
         Ok((tensor(dsignal, signal)?, tensor(dmel, mel)?, tensor(dweights, weights)?))
     }
-}
-
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let Some((from, to)) = layout.contiguous_offsets() else {
-        candle_core::bail!("expected a contiguous tensor, got {layout:?}")
-    };
-    Ok(&storage.as_slice::<f32>()?[from..to])
 }

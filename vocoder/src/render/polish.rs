@@ -84,13 +84,7 @@ impl FromStr for Polish {
 pub(super) enum Polisher {
     Nothing,
     Clip(Blocks),
-    /// How far the mel is ahead of the sound at most, and the frames of both that came.
-    Frames {
-        online: Box<Online>,
-        lag: usize,
-        heard: usize,
-        given: usize,
-    },
+    Frames(Box<Online>),
 }
 
 impl Polisher {
@@ -101,8 +95,7 @@ impl Polisher {
             Polish::Clip { rounds: 0 } => Self::Nothing,
             Polish::Clip { rounds } => Self::Clip(Blocks::new(config, rounds, chunk_frames)),
             Polish::Frames { rounds, ahead } => {
-                let online = Box::new(Online::new(config, rounds, ahead, lag));
-                Self::Frames { online, lag, heard: 0, given: 0 }
+                Self::Frames(Box::new(Online::new(config, rounds, ahead, lag)))
             }
         }
     }
@@ -127,12 +120,10 @@ impl Polisher {
                 let mel = &mel.data[first * bands..(first + frames) * bands];
                 blocks.push(mel, sound, ended)
             }
-            Self::Frames { online, lag, heard, given } => {
+            Self::Frames(online) => {
                 // What is known beyond the lag depends on the pieces.
-                let from = first + *heard - *given;
-                let to = (first + frames + *lag).min(mel.frames).max(from);
-                *heard += to - from;
-                *given += frames;
+                let from = first + online.surplus();
+                let to = (first + frames + online.lag()).min(mel.frames).max(from);
                 let mut out = Vec::with_capacity(sound.len());
                 online.push(&mel.data[from * bands..to * bands], &sound, ended, &mut out);
                 Ok(out)
@@ -144,10 +135,7 @@ impl Polisher {
         match self {
             Self::Nothing => {}
             Self::Clip(blocks) => blocks.reset(),
-            Self::Frames { online, heard, given, .. } => {
-                online.reset();
-                (*heard, *given) = (0, 0);
-            }
+            Self::Frames(online) => online.reset(),
         }
     }
 }

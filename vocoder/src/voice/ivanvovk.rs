@@ -8,20 +8,15 @@
 //! can't be told apart.
 
 use super::lmnt::to_our_layout;
-use crate::config::{LevelEncoding, ModelConfig, Padding, Prediction, Resampling};
+use crate::config::{ModelConfig, Resampling};
 use crate::network::Weights;
-use crate::prior::PriorConfig;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::HashMap;
 
-/// Upsampling factors and dilations of its `configs/default.json`; weights don't tell them.
-const FACTORS: [usize; 5] = [5, 5, 3, 2, 2];
-const UP_DILATIONS: [[usize; 4]; 5] =
-    [[1, 2, 1, 2], [1, 2, 1, 2], [1, 2, 4, 8], [1, 2, 4, 8], [1, 2, 4, 8]];
-
 /// The config of the network whose state dict is `state`, of names without the prefix `nn.`: channel
-/// counts as the weights have them, factors and dilations as its default config has them.
+/// counts as the weights have them, factors and dilations, which weights don't tell, as its
+/// `configs/default.json` has them, which are Base's.
 ///
 /// # Errors
 /// A weight that the network has and `state` doesn't.
@@ -33,24 +28,14 @@ pub fn model_config(state: &HashMap<String, Tensor>) -> Result<ModelConfig> {
     let (first, n_mels) = channels("mel")?;
     let (stem, _) = channels("stem")?;
     let width = |part: &str, i: usize| Ok(channels(&format!("{part}.{i}.residual"))?.0);
+    let base = ModelConfig::preset("base", n_mels)?;
     Ok(ModelConfig {
-        n_mels,
         first,
         stem,
-        stem_taps: 5,
-        taps: 3,
-        down: (0..FACTORS.len() - 1).map(|i| width("down", i)).collect::<Result<_>>()?,
-        up: (0..FACTORS.len()).map(|i| width("up", i)).collect::<Result<_>>()?,
-        factors: FACTORS.to_vec(),
-        up_dilations: UP_DILATIONS.to_vec(),
-        down_dilations: [1, 2, 4],
-        level: LevelEncoding::Level { scale: 5000.0 },
-        padding: Padding::Symmetric,
-        mel_shift: 0.0,
-        mel_scale: 1.0,
-        prior: PriorConfig::Standard,
-        prediction: Prediction::Noise,
+        down: (0..base.down.len()).map(|i| width("down", i)).collect::<Result<_>>()?,
+        up: (0..base.up.len()).map(|i| width("up", i)).collect::<Result<_>>()?,
         resampling: Resampling::Linear,
+        ..base
     })
 }
 

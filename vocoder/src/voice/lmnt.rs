@@ -4,22 +4,14 @@
 //! `tests/reference/wavegrad/README.md` draws the package's network and lists where it departs from
 //! the paper.
 
-use crate::config::{LevelEncoding, ModelConfig, Padding, Prediction, Resampling};
+use crate::config::{LevelEncoding, ModelConfig};
 use crate::network::Weights;
-use crate::prior::PriorConfig;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::HashMap;
 
-/// Upsampling factors, fixed in the package: its hop is always 300.
-const FACTORS: [usize; 5] = [5, 5, 3, 2, 2];
-
-/// Dilations of its upsampling blocks, from the mel's rate to the waveform's.
-const UP_DILATIONS: [[usize; 4]; 5] =
-    [[1, 2, 1, 2], [1, 2, 1, 2], [1, 2, 4, 8], [1, 2, 4, 8], [1, 2, 4, 8]];
-
-/// The config of the network whose state dict is `state`: channel counts as the weights have them,
-/// factors, dilations and level encoding as the package has them.
+/// The config of the network whose state dict is `state`: channel counts and taps as the weights have
+/// them, factors and dilations fixed in the package, as Base has them.
 ///
 /// # Errors
 /// A weight that the package's network has and `state` doesn't.
@@ -31,31 +23,23 @@ pub fn model_config(state: &HashMap<String, Tensor>) -> Result<ModelConfig> {
     let (first, n_mels) = channels("first_conv.weight".into())?;
     let (stem, _, stem_taps) = tensor(state, "downsample.0.weight")?.dims3()?;
     let (_, _, taps) = tensor(state, "first_conv.weight")?.dims3()?;
-    let down = (1..FACTORS.len())
+    let base = ModelConfig::preset("base", n_mels)?;
+    let down = (1..=base.down.len())
         .map(|i| Ok(channels(format!("downsample.{i}.residual_dense.weight"))?.0))
         .collect::<Result<_>>()?;
-    let up = (0..FACTORS.len())
+    let up = (0..base.up.len())
         .map(|i| Ok(channels(format!("upsample.{i}.block1.weight"))?.0))
         .collect::<Result<_>>()?;
     Ok(ModelConfig {
-        n_mels,
         first,
         stem,
         stem_taps,
         taps,
         down,
         up,
-        factors: FACTORS.to_vec(),
-        up_dilations: UP_DILATIONS.to_vec(),
-        down_dilations: [1, 2, 4],
         // The package lacks the paper's factor of 5000.
         level: LevelEncoding::Level { scale: 1.0 },
-        padding: Padding::Symmetric,
-        mel_shift: 0.0,
-        mel_scale: 1.0,
-        prior: PriorConfig::Standard,
-        prediction: Prediction::Noise,
-        resampling: Resampling::Nearest,
+        ..base
     })
 }
 
