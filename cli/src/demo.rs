@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use vocoder::audio::{self, WavFormat};
-use vocoder::griffin_lim::GriffinLim;
+use vocoder::griffin_lim::{GriffinLim, Hold};
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
 use vocoder::metrics::{Comparison, compare, mean_interval};
 use vocoder::picture::{self, Panel};
@@ -59,7 +59,11 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
     let format = args.how.format.or(Some(WavFormat::F32));
     let how = How { format, ..args.how.clone() };
     let baseline = How {
-        sampler: Some(Rule::GriffinLim { rounds: GriffinLim::default().iterations, ahead: None }),
+        sampler: Some(Rule::GriffinLim {
+            hold: Hold::Magnitudes,
+            rounds: GriffinLim::default().iterations,
+            ahead: None,
+        }),
         ..how.clone()
     };
     let mut ways = [

@@ -14,7 +14,7 @@ use live::Quality;
 use serde_json::{Map, Value, json};
 use vocoder::audio::{WavFormat, WavWriter};
 use vocoder::engine::Precision;
-use vocoder::griffin_lim::GriffinLim;
+use vocoder::griffin_lim::{GriffinLim, Hold};
 use vocoder::guidance::SATURATES;
 use vocoder::mel::MelConfig;
 use vocoder::render::{Polish, Renderer, Settings};
@@ -74,7 +74,8 @@ pub struct How {
     /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
     /// the network twice a step but the last; consistency, for voices distilled so; or
     /// griffin-lim[:ROUNDS[:AHEAD]], which needs no voice, over the whole mel or as a stream with so many
-    /// frames of look-ahead [default: the voice's own, ancestral for most]
+    /// frames of look-ahead; mel-griffin-lim, the same held to the mel's bands instead of a guess of all
+    /// magnitudes [default: the voice's own, ancestral for most]
     #[arg(long, value_name = "NAME")]
     pub sampler: Option<Rule>,
     /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
@@ -218,8 +219,8 @@ impl Machine {
     /// # Errors
     /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
     pub fn new(how: &How) -> Result<Self> {
-        if let Some(Rule::GriffinLim { rounds, ahead }) = how.sampler {
-            return Self::griffin_lim(how, rounds, ahead);
+        if let Some(Rule::GriffinLim { hold, rounds, ahead }) = how.sampler {
+            return Self::griffin_lim(how, hold, rounds, ahead);
         }
         let voice = voices::load(&how.voice)?;
         let sampler = match how.sampler {
@@ -263,16 +264,17 @@ impl Machine {
         })
     }
 
-    fn griffin_lim(how: &How, rounds: usize, ahead: Option<usize>) -> Result<Self> {
+    fn griffin_lim(how: &How, hold: Hold, rounds: usize, ahead: Option<usize>) -> Result<Self> {
         // The voice says only which mel; without one, it is the paper's.
         let mel = match how.voice.as_str() {
             voices::DEFAULT => MelConfig::default(),
             named => voices::load(named)?.mel,
         };
         let griffin_lim =
-            GriffinLim { iterations: rounds, seed: how.seed, ..GriffinLim::default() };
+            GriffinLim { iterations: rounds, seed: how.seed, hold, ..GriffinLim::default() };
         let figures = json!({
-            "sampler": "griffin-lim", "steps": griffin_lim.iterations, "ahead": ahead,
+            "sampler": if hold == Hold::Mel { "mel-griffin-lim" } else { "griffin-lim" },
+            "steps": griffin_lim.iterations, "ahead": ahead,
             "seed": how.seed,
         });
         let figures = figures.as_object().cloned().unwrap_or_default();

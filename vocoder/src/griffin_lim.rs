@@ -3,6 +3,10 @@
 //! The mel's bands are spread over the bins again (non-negative least squares), and phases are
 //! sought for those magnitudes by fast Griffin-Lim (Perraudin, Balazs & Søndergaard 2013), which
 //! with momentum 0 is the original (Griffin & Lim 1984).
+//!
+//! Or the search is held to the mel alone ([`Hold::Mel`]): magnitudes and phases are sought together, as
+//! Masuyama, Ueno & Ono (2025, arXiv 2501.05557) do by another algorithm. A mel does not say how a band is
+//! spread over its bins; that a sound has these spectra does.
 
 mod magnitudes;
 mod online;
@@ -25,11 +29,23 @@ pub struct GriffinLim {
     pub momentum: f32,
     /// Fixes the phases that it starts from.
     pub seed: u64,
+    /// What each round gives the spectra back.
+    pub hold: Hold,
+}
+
+/// What a round of the search gives the spectra back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// The magnitudes of all bins, as the filter bank's inverse has them: Griffin-Lim as it is known.
+    #[default]
+    Magnitudes,
+    /// The values of the mel's bands; within a band each bin keeps its share.
+    Mel,
 }
 
 impl Default for GriffinLim {
     fn default() -> Self {
-        Self { iterations: 32, momentum: 0.99, seed: 0 }
+        Self { iterations: 32, momentum: 0.99, seed: 0, hold: Hold::Magnitudes }
     }
 }
 
@@ -108,7 +124,7 @@ impl GriffinLim {
         Noise::new(self.seed).fill(0, 0, &mut noise);
         noise.iter_mut().for_each(|v| *v *= 1e-6);
         let mut out = Vec::with_capacity(noise.len());
-        let mut online = Online::new(&mel.config, self.iterations, ahead, 0);
+        let mut online = Online::new(&mel.config, self.iterations, ahead, 0, self.hold);
         online.push(&mel.data, &noise, true, &mut out);
         Ok(out)
     }
@@ -125,6 +141,10 @@ struct Search {
     stft: Stft,
     frames: usize,
     momentum: f32,
+    hold: Hold,
+    inverse: MelInverse,
+    /// `[frames][n_mels]`: see [`MelInverse::target`].
+    targets: Vec<f32>,
     magnitudes: Vec<f32>,
     /// Unit phases; their magnitude is in `magnitudes`.
     phases: Vec<Complex32>,
@@ -143,11 +163,13 @@ impl Search {
         let mut inverse = MelInverse::new(config);
         let mut magnitudes = vec![0.0; frames * bins];
         let mut phases = vec![Complex32::ZERO; frames * bins];
+        let mut targets = vec![0.0; frames * config.n_mels];
         let noise = Noise::new(settings.seed);
         let mut parts = vec![0.0; 2 * bins];
-        for frame in 0..frames {
+        for (frame, target) in targets.chunks_exact_mut(config.n_mels).enumerate() {
             let range = frame * bins..(frame + 1) * bins;
             inverse.spread(mel.frame(frame), &mut magnitudes[range.clone()]);
+            inverse.target(mel.frame(frame), target);
             noise.fill((first + frame) as u64, 0, &mut parts);
             for (phase, part) in phases[range].iter_mut().zip(parts.chunks_exact(2)) {
                 *phase = unit(Complex32::new(part[0], part[1]));
@@ -156,6 +178,9 @@ impl Search {
         Self {
             frames,
             momentum: settings.momentum,
+            hold: settings.hold,
+            inverse,
+            targets,
             magnitudes,
             phases,
             before: vec![Complex32::ZERO; frames * bins],
@@ -192,16 +217,24 @@ impl Search {
     }
 
     /// The phases of t_n + alpha (t_n - t_{n-1}), t being the spectra of the sound (Perraudin et al.
-    /// 2013, algorithm 2).
+    /// 2013, algorithm 2), and, held to the mel, the magnitudes of t_n brought to it.
     fn improve_phases(&mut self) {
         let bins = self.stft.bins();
+        let bands = self.targets.len() / self.frames;
         for frame in 0..self.frames {
             let range = frame * bins..(frame + 1) * bins;
             let spectrum = self.stft.analyse(&self.padded, frame);
-            let (phases, before) = (&mut self.phases[range.clone()], &mut self.before[range]);
+            let (phases, before) =
+                (&mut self.phases[range.clone()], &mut self.before[range.clone()]);
             for ((phase, before), &now) in phases.iter_mut().zip(before).zip(spectrum) {
                 *phase = unit(now + (now - *before) * self.momentum);
                 *before = now;
+            }
+            if self.hold == Hold::Mel {
+                let magnitudes = &mut self.magnitudes[range.clone()];
+                magnitudes.iter_mut().zip(&self.before[range]).for_each(|(m, now)| *m = now.norm());
+                let target = &self.targets[frame * bands..(frame + 1) * bands];
+                self.inverse.fit(target, magnitudes);
             }
         }
     }

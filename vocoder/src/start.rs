@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::griffin_lim::GriffinLim;
+use crate::griffin_lim::{GriffinLim, Hold};
 use crate::mel::{Mel, MelConfig};
 use crate::prior::{Memory, Prior};
 use crate::schedule::sigma;
@@ -120,7 +120,7 @@ impl Start {
             frames: known.len(),
             data: mel.data[known.start * bands..known.end * bands].to_vec(),
         };
-        let search = GriffinLim { iterations, seed, ..GriffinLim::default() };
+        let search = GriffinLim { iterations, seed, hold: Hold::Mel, ..GriffinLim::default() };
         let sound = search.render_from(&part, first + known.start)?;
 
         let lead = (frames.start - known.start).min(1);

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use vocoder::griffin_lim::GriffinLim;
+use vocoder::griffin_lim::{GriffinLim, Hold};
 use vocoder::render::Polish;
 use vocoder::sampler::SamplerKind;
 
@@ -12,38 +12,43 @@ pub enum Rule {
     /// A voice's network, by this sampler.
     Network(SamplerKind),
     /// No network, but so many rounds; with a look-ahead in frames, as streams do it.
-    GriffinLim { rounds: usize, ahead: Option<usize> },
+    GriffinLim { hold: Hold, rounds: usize, ahead: Option<usize> },
 }
 
 impl FromStr for Rule {
     type Err = vocoder::Error;
 
     fn from_str(name: &str) -> Result<Self, vocoder::Error> {
-        match name {
-            "griffin-lim" => {
-                Ok(Self::GriffinLim { rounds: GriffinLim::default().iterations, ahead: None })
-            }
-            _ => match name.strip_prefix("griffin-lim:") {
-                Some(numbers) => griffin_lim(numbers).ok_or_else(|| {
-                    vocoder::Error::mismatch(
+        let (hold, short) = match name.strip_prefix("mel-") {
+            Some(short) => (Hold::Mel, short),
+            None => (Hold::Magnitudes, name),
+        };
+        let rounds = GriffinLim::default().iterations;
+        match short.strip_prefix("griffin-lim") {
+            None => name.parse().map(Self::Network),
+            Some("") => Ok(Self::GriffinLim { hold, rounds, ahead: None }),
+            Some(numbers) => numbers.strip_prefix(':').and_then(counts).map_or_else(
+                || {
+                    Err(vocoder::Error::mismatch(
                         "sampler",
                         "griffin-lim:0 to griffin-lim:1000, or griffin-lim:ROUNDS:AHEAD to 100 and 16",
                         name,
-                    )
-                }),
-                None => name.parse().map(Self::Network),
-            },
+                    ))
+                },
+                |(rounds, ahead)| Ok(Self::GriffinLim { hold, rounds, ahead }),
+            ),
         }
     }
 }
 
-fn griffin_lim(numbers: &str) -> Option<Rule> {
+/// Of `ROUNDS` or `ROUNDS:AHEAD`.
+fn counts(numbers: &str) -> Option<(usize, Option<usize>)> {
     if !numbers.contains(':') {
         let rounds = numbers.parse().ok().filter(|rounds| *rounds <= 1000)?;
-        return Some(Rule::GriffinLim { rounds, ahead: None });
+        return Some((rounds, None));
     }
     match numbers.parse().ok()? {
-        Polish::Frames { rounds, ahead } => Some(Rule::GriffinLim { rounds, ahead: Some(ahead) }),
+        Polish::Frames { rounds, ahead } => Some((rounds, Some(ahead))),
         Polish::Clip { .. } => None,
     }
 }

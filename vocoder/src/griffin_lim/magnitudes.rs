@@ -1,9 +1,13 @@
-//! Bands to bins: the magnitudes that give a mel.
+//! Bands to bins: magnitudes that give a mel, from nothing or from magnitudes that nearly do.
 
 use crate::mel::{MelConfig, Power, filter_bank, hann};
 
 /// Rounds of the multiplicative update. 30 leave 0.1 % of a band's value in the mean.
 const ROUNDS: usize = 30;
+
+/// The least that [`MelInverse::fit`] takes a bin or a band for, as a part of full scale: nothing is below
+/// what it could raise.
+const LEAST: f32 = 1e-9;
 
 /// Inverts the filter bank A of one config: non-negative x with A x = mel, by the multiplicative
 /// update x <- x A'b / A'A x (Lee & Seung 2001), which descends on |A x - b|^2 and keeps x positive.
@@ -19,6 +23,8 @@ pub(crate) struct MelInverse {
     /// A'b and A'A x.
     numerator: Vec<f32>,
     denominator: Vec<f32>,
+    /// One over A'1; 0 for bins outside all bands.
+    shares: Vec<f32>,
 }
 
 /// The bins of a band that carry weight.
@@ -32,8 +38,13 @@ impl MelInverse {
     pub(crate) fn new(config: &MelConfig) -> Self {
         let bins = config.n_fft / 2 + 1;
         let window_energy: f32 = hann(config.window).iter().map(|w| w * w).sum();
+        let bands: Vec<Band> = filter_bank(config).chunks(bins).map(Band::from_row).collect();
+        let mut shares = vec![0.0; bins];
+        bands.iter().for_each(|band| band.add_to(1.0, &mut shares));
+        shares.iter_mut().filter(|sum| **sum > 0.0).for_each(|sum| *sum = 1.0 / *sum);
         Self {
-            bands: filter_bank(config).chunks(bins).map(Band::from_row).collect(),
+            bands,
+            shares,
             gain: if config.unit_window { window_energy.sqrt() } else { 1.0 },
             target: vec![0.0; config.n_mels],
             numerator: vec![0.0; bins],
@@ -66,6 +77,36 @@ impl MelInverse {
             magnitudes.iter_mut().for_each(|x| *x = x.sqrt());
         }
         magnitudes.iter_mut().for_each(|x| *x *= self.gain);
+    }
+
+    /// The values of the bands that [`MelInverse::fit`] works towards, `n_mels`, of the mel values `frame`.
+    pub(crate) fn target(&self, frame: &[f32], target: &mut [f32]) {
+        let gain = self.gain.powi(self.config.power.exponent() as i32);
+        for (target, &value) in target.iter_mut().zip(frame) {
+            *target = gain * self.config.expand(value);
+        }
+    }
+
+    /// Brings magnitudes (`n_fft / 2 + 1`) that are near them to the bands' values `target`, and keeps how
+    /// a band is spread over its bins: one round of the multiplicative update for the divergence of A x
+    /// from the target (Lee & Seung 2001, equation 5), x <- x A'(b / A x) / A'1. Bins outside all bands
+    /// get 0.
+    pub(crate) fn fit(&mut self, target: &[f32], magnitudes: &mut [f32]) {
+        let energy = self.config.power == Power::Energy;
+        for (x, magnitude) in self.denominator.iter_mut().zip(&*magnitudes) {
+            let value = magnitude.max(LEAST);
+            *x = if energy { value * value } else { value };
+        }
+        self.numerator.fill(0.0);
+        for (band, target) in self.bands.iter().zip(target) {
+            let ratio = target / band.of(&self.denominator).max(f32::MIN_POSITIVE);
+            band.add_to(ratio, &mut self.numerator);
+        }
+        for ((magnitude, up), share) in magnitudes.iter_mut().zip(&self.numerator).zip(&self.shares)
+        {
+            let factor = up * share;
+            *magnitude = magnitude.max(LEAST) * if energy { factor.sqrt() } else { factor };
+        }
     }
 
     /// Each bin the mean, weighted by A, of its bands' mean values.
@@ -146,5 +187,78 @@ mod tests {
             let (most, worst_of_all) = if energy { (0.02, 1.0) } else { (0.005, 0.1) };
             assert!(mean < most && worst < worst_of_all, "{name}: mean {mean}, worst {worst} nat");
         }
+    }
+    #[test]
+    fn fitting_is_its_formula() {
+        for name in MelConfig::PRESETS {
+            let config = MelConfig::preset(name).unwrap();
+            let (bins, bands) = (config.n_fft / 2 + 1, config.n_mels);
+            let mut inverse = MelInverse::new(&config);
+            let mut parts = vec![0.0; bins + bands];
+            Noise::new(3).fill(0, 0, &mut parts);
+            let mel: Vec<f32> = parts[bins..].iter().map(|v| config.compress(v.abs())).collect();
+            let mut target = vec![0.0; bands];
+            inverse.target(&mel, &mut target);
+            let given: Vec<f32> = parts[..bins].iter().map(|x| 0.1 + x.abs()).collect();
+            let mut ours = given.clone();
+            inverse.fit(&target, &mut ours);
+
+            // Over the whole matrix, in f64, of what the mel says a band is.
+            let exponent = config.power.exponent() as i32;
+            let rows: Vec<&[f32]> = Vec::from_iter(filter_bank(&config).leak().chunks(bins));
+            let gain = f64::from(inverse.gain);
+            let x: Vec<f64> = given.iter().map(|&x| (f64::from(x) / gain).powi(exponent)).collect();
+            let ratios: Vec<f64> = rows
+                .iter()
+                .zip(&mel)
+                .map(|(row, &v)| {
+                    let band: f64 = row.iter().zip(&x).map(|(&w, x)| f64::from(w) * x).sum();
+                    f64::from(config.expand(v)) / band
+                })
+                .collect();
+            for k in 0..bins {
+                let column = || rows.iter().map(|row| f64::from(row[k]));
+                let (up, sum) =
+                    (column().zip(&ratios).map(|(w, r)| w * r).sum::<f64>(), column().sum::<f64>());
+                let factor = if sum > 0.0 { up / sum } else { 0.0 };
+                let expected = f64::from(given[k]) * factor.powf(1.0 / f64::from(exponent));
+                let off = (f64::from(ours[k]) - expected).abs();
+                assert!(
+                    off < 1e-4 * expected.max(1e-6),
+                    "{name}, bin {k}: {} for {expected}",
+                    ours[k]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_level_is_fitted_at_once_and_silence_can_rise() {
+        let config = MelConfig::default();
+        let bins = config.n_fft / 2 + 1;
+        let mut inverse = MelInverse::new(&config);
+        let mel = vec![config.compress(0.5); config.n_mels];
+        let mut target = vec![0.0; config.n_mels];
+        inverse.target(&mel, &mut target);
+        let mut right = vec![0.0; bins];
+        inverse.spread(&mel, &mut right);
+        for _ in 0..20 {
+            inverse.fit(&target, &mut right);
+        }
+        // Magnitudes three times as great are fitted in one round, as the formula has it.
+        let mut three: Vec<f32> = right.iter().map(|x| 3.0 * x).collect();
+        inverse.fit(&target, &mut three);
+        for (a, b) in three.iter().zip(&right) {
+            assert!((a - b).abs() < 0.02 * b.max(1e-6), "{a} for {b}");
+        }
+        let mut silence = vec![0.0; bins];
+        inverse.fit(&target, &mut silence);
+        let of = |x: &[f32]| inverse.bands[60].of(x);
+        assert!(
+            (of(&silence) / target[60] - 1.0).abs() < 0.2,
+            "{} of {}",
+            of(&silence),
+            target[60]
+        );
     }
 }

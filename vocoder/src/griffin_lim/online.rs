@@ -12,12 +12,17 @@ use std::collections::VecDeque;
 use realfft::num_complex::Complex32;
 
 use super::magnitudes::MelInverse;
-use super::unit;
+use super::{Hold, unit};
 use crate::mel::MelConfig;
 use crate::stft::Stft;
 
 /// Perraudin's alpha: of 0.9, 0.95 and 0.98 none is better by more than 0.01 PESQ.
 const MOMENTUM: f32 = 0.95;
+
+/// How far a frame's magnitudes go, in a round, to those of the sound, where they are held to the mel. All
+/// the way, as over whole clips, the few frames that are searched at a time stray: PESQ-WB 3.77, where 0.5
+/// has 3.85 and 0.3 has 3.94 (24 rounds, one frame of look-ahead, 8 clips).
+const SHARE: f32 = 0.3;
 
 /// Less of a window than this is not divided by.
 const LEAST_WEIGHT: f32 = 1e-3;
@@ -30,6 +35,7 @@ pub(crate) struct Online {
     rounds: usize,
     ahead: usize,
     lag: usize,
+    hold: Hold,
     stft: Stft,
     inverse: MelInverse,
     /// Of all windows that lie on a sample, by its place modulo the hop.
@@ -37,8 +43,8 @@ pub(crate) struct Online {
     /// The frame to settle next. Buffers of samples begin with its Fourier block.
     frame: usize,
     /// Of it and the frames after it.
-    magnitudes: VecDeque<Vec<f32>>,
-    spare: Vec<Vec<f32>>,
+    frames: VecDeque<Frame>,
+    spare: Vec<Frame>,
     /// The given sound, and how many frames of it came in all.
     sound: Vec<f32>,
     given: usize,
@@ -51,6 +57,14 @@ pub(crate) struct Online {
     /// Of those before the clip, how many are still to be dropped.
     skip: usize,
     scratch: Scratch,
+}
+
+/// What a frame's spectrum is held to.
+#[derive(Default)]
+struct Frame {
+    /// `n_mels`: see [`MelInverse::target`].
+    target: Vec<f32>,
+    magnitudes: Vec<f32>,
 }
 
 /// What one frame's search works in.
@@ -66,7 +80,7 @@ struct Scratch {
 impl Online {
     /// A search in `rounds` rounds over a frame and `ahead` frames after it, from sound that comes `lag`
     /// frames after its mel.
-    pub fn new(config: &MelConfig, rounds: usize, ahead: usize, lag: usize) -> Self {
+    pub fn new(config: &MelConfig, rounds: usize, ahead: usize, lag: usize, hold: Hold) -> Self {
         let late = late(config);
         let stft = Stft::with_late_synthesis(config.n_fft, config.hop, config.window, late);
         let span = stft.length(ahead + 1);
@@ -81,10 +95,11 @@ impl Online {
             rounds,
             ahead,
             lag,
+            hold,
             inverse: MelInverse::new(config),
             full,
             frame: 0,
-            magnitudes: VecDeque::new(),
+            frames: VecDeque::new(),
             spare: Vec::new(),
             sound: Vec::new(),
             given: 0,
@@ -107,18 +122,20 @@ impl Online {
     /// Takes the next frames of `mel` `[frames][n_mels]` and of `sound` `[frames * hop]`, which need not
     /// be the same, and appends what is final by now to `out`. `ended`: none of either will follow.
     pub fn push(&mut self, mel: &[f32], sound: &[f32], ended: bool, out: &mut Vec<f32>) {
-        for frame in mel.chunks_exact(self.bands) {
-            let mut magnitudes = self.spare.pop().unwrap_or_default();
-            magnitudes.resize(self.stft.bins(), 0.0);
-            self.inverse.spread(frame, &mut magnitudes);
-            self.magnitudes.push_back(magnitudes);
+        for values in mel.chunks_exact(self.bands) {
+            let mut frame = self.spare.pop().unwrap_or_default();
+            frame.magnitudes.resize(self.stft.bins(), 0.0);
+            frame.target.resize(self.bands, 0.0);
+            self.inverse.spread(values, &mut frame.magnitudes);
+            self.inverse.target(values, &mut frame.target);
+            self.frames.push_back(frame);
         }
         self.sound.extend_from_slice(sound);
         self.given += sound.len() / self.hop;
         let edge = self.stft.first_synthesised();
-        while !self.magnitudes.is_empty() {
+        while !self.frames.is_empty() {
             let needs = self.frame + self.ahead + 1;
-            let known = self.frame + self.magnitudes.len();
+            let known = self.frame + self.frames.len();
             if !ended && (known < needs || self.given + self.lag < needs) {
                 return;
             }
@@ -135,7 +152,7 @@ impl Online {
     /// As new.
     pub fn reset(&mut self) {
         self.frame = 0;
-        self.spare.extend(self.magnitudes.drain(..));
+        self.spare.extend(self.frames.drain(..));
         self.sound.clear();
         self.sound.resize(self.pad, 0.0);
         self.given = 0;
@@ -146,7 +163,7 @@ impl Online {
 
     /// Frames of mel that came beyond those of the sound.
     pub fn surplus(&self) -> usize {
-        self.frame + self.magnitudes.len() - self.given
+        self.frame + self.frames.len() - self.given
     }
 
     /// Frames that the sound comes after its mel.
@@ -156,8 +173,8 @@ impl Online {
 
     /// Searches phases for the first frames and settles the first of them.
     fn settle(&mut self) {
-        let Self { stft, scratch, magnitudes, sums, weights, .. } = self;
-        let count = magnitudes.len().min(self.ahead + 1);
+        let Self { stft, scratch, frames, sums, weights, .. } = self;
+        let count = frames.len().min(self.ahead + 1);
         let (bins, span) = (stft.bins(), stft.length(count));
         let scale = stft.scale();
         scratch.phases.resize(count * bins, Complex32::ZERO);
@@ -187,9 +204,9 @@ impl Online {
         for round in 0..self.rounds {
             scratch.signal.clear();
             scratch.signal.extend_from_slice(&sums[..span]);
-            for (index, magnitudes) in magnitudes.iter().take(count).enumerate() {
+            for (index, frame) in frames.iter().take(count).enumerate() {
                 let phases = &scratch.phases[index * bins..(index + 1) * bins];
-                let spectrum = phases.iter().zip(magnitudes).map(|(p, m)| p * m);
+                let spectrum = phases.iter().zip(&frame.magnitudes).map(|(p, m)| p * m);
                 stft.add(spectrum, index, &mut scratch.signal);
             }
             for (value, weight) in scratch.signal.iter_mut().zip(&scratch.weights) {
@@ -199,8 +216,18 @@ impl Online {
             let momentum = if round == 0 { 0.0 } else { MOMENTUM };
             scratch.analyse(stft, count, |now, before| now + (now - before) * momentum);
             scratch.normalise();
+            if self.hold == Hold::Mel {
+                let spectra = scratch.before.chunks_exact(bins);
+                for (Frame { target, magnitudes }, now) in frames.iter_mut().zip(spectra) {
+                    magnitudes
+                        .iter_mut()
+                        .zip(now)
+                        .for_each(|(m, now)| *m += (now.norm() - *m) * SHARE);
+                    self.inverse.fit(target, magnitudes);
+                }
+            }
         }
-        let spectrum = scratch.phases.iter().zip(&magnitudes[0]).map(|(p, m)| p * m);
+        let spectrum = scratch.phases.iter().zip(&frames[0].magnitudes).map(|(p, m)| p * m);
         stft.add(spectrum, 0, sums);
         stft.add_weights(0, weights);
     }
@@ -223,7 +250,7 @@ impl Online {
             buffer[kept..].fill(0.0);
         }
         self.sound.drain(..self.hop.min(self.sound.len()));
-        self.spare.extend(self.magnitudes.pop_front());
+        self.spare.extend(self.frames.pop_front());
         self.frame += 1;
     }
 }

@@ -32,13 +32,38 @@ fn sound_has_the_mel_that_it_was_made_of() {
         let config = MelConfig::preset(name).unwrap();
         let mel = MelExtractor::new(&config).unwrap().extract(&sound(&config)).unwrap();
         let with = |iterations, momentum| {
-            let sound = GriffinLim { iterations, momentum, seed: 1 }.render(&mel).unwrap();
+            let sound = GriffinLim { iterations, momentum, seed: 1, ..GriffinLim::default() }
+                .render(&mel)
+                .unwrap();
             assert_eq!(sound.len(), mel.frames * config.hop);
             distance(&mel, &sound)
         };
         let (random, plain, fast) = (with(0, 0.0), with(32, 0.0), with(32, 0.99));
         assert!(plain < 0.4 * random, "{name}: {plain} after 32 iterations, {random} before");
         assert!(fast < plain, "{name}: {fast} with momentum, {plain} without");
+    }
+}
+
+#[test]
+fn held_to_the_mel_it_comes_nearer_and_keeps_a_sound_that_is_right() {
+    for name in ["wavegrad-24k", "hifigan-22k", "vocos-24k"] {
+        let config = MelConfig::preset(name).unwrap();
+        let original = sound(&config);
+        let mel = MelExtractor::new(&config).unwrap().extract(&original).unwrap();
+        let with = |hold| GriffinLim { hold, seed: 1, ..GriffinLim::default() };
+        let off = |hold| distance(&mel, &with(hold).render(&mel).unwrap());
+        let (guess, held) = (off(Hold::Magnitudes), off(Hold::Mel));
+        assert!(held < 0.7 * guess, "{name}: {held} held to the mel, {guess} to magnitudes");
+
+        let mut given = original.clone();
+        given.resize(mel.frames * config.hop, 0.0);
+        let error = |hold| -> f32 {
+            let kept = with(hold).refine(&mel, &given).unwrap();
+            let inner = 3000..original.len() - 3000;
+            inner.map(|i| (kept[i] - original[i]).powi(2)).sum()
+        };
+        let (guess, held) = (error(Hold::Magnitudes), error(Hold::Mel));
+        assert!(held < 0.1 * guess, "{name}: {held} held to the mel, {guess} to magnitudes");
     }
 }
 
@@ -76,7 +101,7 @@ fn refining_gives_the_level_back_and_keeps_the_phases() {
     for (i, x) in faulty.iter_mut().enumerate() {
         *x = 0.005 * *x + 0.5 * original.get(i).copied().unwrap_or(0.0);
     }
-    let search = GriffinLim { iterations: 1, ..GriffinLim::default() };
+    let search = GriffinLim { iterations: 1, hold: Hold::Mel, ..GriffinLim::default() };
     let refined = search.refine(&mel, &faulty).unwrap();
     assert!(distance(&mel, &refined) < 0.3 * distance(&mel, &faulty));
     let inner = 3000..original.len() - 3000;

@@ -11,7 +11,7 @@ mod blocks;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::griffin_lim::Online;
+use crate::griffin_lim::{Hold, Online};
 use crate::mel::{Mel, MelConfig};
 use crate::voice::MAX_POLISH;
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ impl Polisher {
             Polish::Clip { rounds: 0 } => Self::Nothing,
             Polish::Clip { rounds } => Self::Clip(Blocks::new(config, rounds, chunk_frames)),
             Polish::Frames { rounds, ahead } => {
-                Self::Frames(Box::new(Online::new(config, rounds, ahead, lag)))
+                Self::Frames(Box::new(Online::new(config, rounds, ahead, lag, Hold::Mel)))
             }
         }
     }

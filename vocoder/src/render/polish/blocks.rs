@@ -1,17 +1,18 @@
 //! A polish of whole clips, in blocks with as much context as its rounds look around themselves.
 
 use crate::Result;
-use crate::griffin_lim::GriffinLim;
+use crate::griffin_lim::{GriffinLim, Hold};
 use crate::mel::{Mel, MelConfig};
 
-/// Most frames that are waited for before some are polished: enough to be worth the context.
+/// Most frames that are waited for before the first are polished. Later more are, up to twice the context,
+/// so that most of the work is not spent on this.
 const MOST_FRAMES: usize = 64;
 
 /// Polishes sound that arrives in pieces. Its output equals the whole clip's, bit for bit.
 pub(in crate::render) struct Blocks {
     config: MelConfig,
     rounds: usize,
-    /// Fewest frames that are polished at a time while more are to come.
+    /// Fewest frames that are polished first, while more are to come.
     least: usize,
     /// Frames on either side that a frame's sound depends on.
     reach: usize,
@@ -55,7 +56,8 @@ impl Blocks {
         let (hop, bands) = (self.config.hop, self.config.n_mels);
         let known = self.kept_from + self.mel.len() / bands;
         let to = if ended { known } else { known.saturating_sub(self.reach).max(self.done) };
-        if to == self.done || (!ended && to - self.done < self.least) {
+        let least = self.least.max(self.done.min(2 * self.reach));
+        if to == self.done || (!ended && to - self.done < least) {
             return Ok(Vec::new());
         }
         let end = (to + self.reach).min(known) - self.kept_from;
@@ -64,7 +66,8 @@ impl Blocks {
             frames: end,
             data: self.mel[..end * bands].to_vec(),
         };
-        let search = GriffinLim { iterations: self.rounds, ..GriffinLim::default() };
+        let search =
+            GriffinLim { iterations: self.rounds, hold: Hold::Mel, ..GriffinLim::default() };
         let polished = search.refine(&part, &self.sound[..end * hop])?;
         let from = (self.done - self.kept_from) * hop;
         let out = polished[from..from + (to - self.done) * hop].to_vec();
