@@ -167,7 +167,8 @@ class Bench:
         judged = [scores((clip, rendered / f"{clip.stem}.wav")) for clip in clips]
         pesq, stoi = (fmean(column) for column in zip(*judged))
         keys = ["ls_mae", "mr_stft", "f0_rmse_cents", "vuv_f1", "ffe"]
-        return {"pesq": pesq, "stoi": stoi} | {key: mean[key]["mean"] for key in keys}
+        # A measure is null where no clip has it: pitch, where nothing is voiced.
+        return {"pesq": pesq, "stoi": stoi} | {key: (mean[key] or {}).get("mean") for key in keys}
 
 
 def table():
@@ -181,8 +182,9 @@ def table():
         for chain, r in record["renderings"].items():
             validation = f"{record['validation']:.4f}" if a["comparable"] else "other unit"
             label = name if chain == "6" else f"{name}, {chain} steps of the chain"
+            pitch = "none" if r["f0_rmse_cents"] is None else f"{r['f0_rmse_cents']:.0f}"
             cells = [label, str(record["steps"]), f"{record['seconds']:.0f}", validation, f"{r['ls_mae']:.3f}", f"{r['mr_stft']:.3f}",
-                     f"{r['pesq']:.3f}", f"{r['stoi']:.3f}", f"{r['f0_rmse_cents']:.0f}",
+                     f"{r['pesq']:.3f}", f"{r['stoi']:.3f}", pitch,
                      f"{r['vuv_f1']:.3f}", f"{100 * r['ffe']:.1f}"]  # fmt: skip
             print("| " + " | ".join(cells) + " |")
 
