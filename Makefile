@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test test-mpi build sound lint deny plugin install-plugin screenshot test-hosts
+.PHONY: demo test test-mpi build sound lint deny plugin install-plugin dist screenshot test-hosts
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -53,12 +53,17 @@ plugin:
 install-plugin: plugin
 	scripts/install-plugin
 
+## An archive of both for people without Rust, in dist/: unpack it, then ./install.
+dist: build plugin
+	scripts/dist
+
 ## The README's picture of the plugin.
 screenshot: plugin
 	@scripts/setup-plugin --screenshot
 	scripts/screenshot docs/plugin.png
 
 ## The plugin in pedalboard, DawDreamer and Ardour (installed where that can be done) and in the validators that are
-## found; files dropped on its window.
-test-hosts: plugin
+## found; files dropped on its window; a new user's first sound from the archive of `make dist`.
+test-hosts: dist
 	scripts/test-hosts
+	scripts/test-install
