@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 
-from judge import scores
+from judge import pesq_and_stoi
 
 OUT = Path("target/ab")
 EVAL = Path("tests/eval")
@@ -164,7 +164,7 @@ class Bench:
             "--precision", "f32", "-q")  # fmt: skip
         own = json.loads(run(self.args.program, "eval", recordings, rendered, "--json", "-q"))
         mean = own["mean"]["generated"]
-        judged = [scores((clip, rendered / f"{clip.stem}.wav")) for clip in clips]
+        judged = [pesq_and_stoi((clip, rendered / f"{clip.stem}.wav")) for clip in clips]
         pesq, stoi = (fmean(column) for column in zip(*judged))
         keys = ["ls_mae", "mr_stft", "f0_rmse_cents", "vuv_f1", "ffe"]
         # A measure is null where no clip has it: pitch, where nothing is voiced.

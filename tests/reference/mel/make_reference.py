@@ -137,6 +137,17 @@ def ivanvovk_22k(y):
     )
 
 
+def parallel_wavegan_24k(y):
+    """kan-bayashi/ParallelWaveGAN, bin/preprocess.py, logmelfilterbank, by its configs at 24 kHz."""
+    common = dict(n_fft=2048, win_length=1200, hop_length=300, n_mels=80, power=1.0)
+    return (
+        librosa_mel(y, sr=24_000, fmin=80, fmax=7_600, norm="slaney", htk=False,
+                    log=lambda x: np.log10(np.maximum(x, np.float32(1e-10))), **common),
+        torchaudio_mel(y, sample_rate=24_000, f_min=80, f_max=7_600, norm="slaney",
+                       mel_scale="slaney", log=lambda x: torch.log10(x.clamp(min=1e-10)), **common),
+    )
+
+
 def energy_db(y):
     """No preset: energy, decibels, HTK scale and Slaney's norm at once."""
     common = dict(n_fft=1024, win_length=800, hop_length=200, n_mels=64, power=2.0)
@@ -160,6 +171,7 @@ def main():
         "lmnt-22k": lmnt(y, 22_050),
         "lmnt-24k": lmnt(y, 24_000),
         "ivanvovk-22k": ivanvovk_22k(y),
+        "parallel-wavegan-24k": parallel_wavegan_24k(y),
         "energy-db": energy_db(y),
     }
     for name, (by_librosa, by_torchaudio) in recipes.items():

@@ -14,6 +14,7 @@ impl MelConfig {
         "lmnt-22k",
         "lmnt-24k",
         "ivanvovk-22k",
+        "parallel-wavegan-24k",
     ];
 
     /// The features of a known system, by name.
@@ -26,6 +27,7 @@ impl MelConfig {
     /// | `vocos-24k` | Vocos' `MelSpectrogramFeatures` (`charactr/vocos-mel-24khz`) |
     /// | `lmnt-22k`, `lmnt-24k` | lmnt-com/wavegrad 0.1.5 at its default rate and at its published weights' |
     /// | `ivanvovk-22k` | ivanvovk/WaveGrad's `MelSpectrogramFixed` by `configs/default.json`; it drops the last frame |
+    /// | `parallel-wavegan-24k` | kan-bayashi/ParallelWaveGAN's `logmelfilterbank` at 24 kHz, and with it ESPnet and TensorFlowTTS; their front ends emit it normalised by the corpus' means and deviations, to be undone first |
     ///
     /// # Errors
     /// An unknown name; the message lists the known ones.
@@ -79,6 +81,14 @@ impl MelConfig {
                 log: MelLog::Log10,
                 floor: 1e-10,
                 ..tacotron2
+            },
+            "parallel-wavegan-24k" => MelConfig {
+                n_mels: 80,
+                f_min_hz: 80.0,
+                f_max_hz: 7_600.0,
+                log: MelLog::Log10,
+                floor: 1e-10,
+                ..paper
             },
             _ => {
                 let known = MelConfig::PRESETS.join(", ");
