@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Times one reverse step: this program beside the PyPI package `wavegrad` 0.1.5 on PyTorch (f32, and
-bf16 by autocast), the same graph on ONNX Runtime, and candle's own `conv1d`: compare_speed.py PRESET...
+bf16 by autocast), the same graph on ONNX Runtime, and candle's own operations: compare_speed.py PRESET...
 
 Every figure is the best of several runs that take turns with the others', since machines are noisy.
 GFLOP/s counts two operations a multiplication of the network as published, for all alike.
@@ -31,7 +31,7 @@ def best(seconds, name, run):
 def ours(seconds, preset, threads):
     for precision in ("f32", "bf16"):
         command = ["target/release/vocoder", "bench", "--voice", preset, "--precision", precision]
-        command += ["--threads", threads, "--steps", 6, "--seconds", SECONDS, "--stream", 0]
+        command += ["--threads", threads, "--steps", 6, "--seconds", SECONDS, "--stream", 0, "--chunk", 0]
         command += ["--runs", 2, "--json", "-q"]
         row = json.loads(subprocess.check_output([str(word) for word in command]))
         # Six steps share what depends on the mel alone, as in every render.
@@ -78,7 +78,7 @@ def macs(preset):
     """Multiplications a second of audio, from the program."""
     row = subprocess.check_output(
         ["target/release/vocoder", "bench", "--voice", preset, "--precision", "f32", "--threads", "1",
-         "--steps", "1", "--seconds", "0.1", "--stream", "0", "--runs", "1", "--json", "-q"])
+         "--steps", "1", "--seconds", "0.1", "--stream", "0", "--chunk", "0", "--runs", "1", "--json", "-q"])
     row = json.loads(row)
     return row["gflops"] * row["rtf"] / 2
 
