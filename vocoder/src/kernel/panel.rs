@@ -10,6 +10,7 @@
 use half::bf16;
 use pulp::{Simd, WithSimd};
 
+use super::LANES;
 use crate::engine::Isa;
 
 /// Rows are computed in groups of at most this many; inputs and outputs have room for the last
@@ -27,7 +28,8 @@ pub(crate) struct Panel<'a, T> {
     pub taps: usize,
     /// Channels, a multiple of [`Value::DEPTH`].
     pub depth: usize,
-    /// `[taps][depth / DEPTH][width][DEPTH]`.
+    /// `[width / columns][taps][depth / DEPTH][columns][DEPTH]`, with the columns of
+    /// [`Value::columns`].
     pub weights: &'a [T],
     /// Columns of the panel: 16, 32, 48 or 64.
     pub width: usize,
@@ -45,6 +47,11 @@ pub(crate) trait Value: Copy + Default + Send + Sync + 'static {
     /// Rounds to the precision.
     fn round(value: f32) -> Self;
 
+    /// Columns of a panel of `width` that a register tile computes, and whose weights lie side by side.
+    /// Read at the distance of a whole panel they would share few sets of the first-level cache: on
+    /// Zen 3 in AVX2 a fifth of the time went there.
+    fn columns(isa: Isa, width: usize) -> usize;
+
     /// Computes the job.
     fn compute(panel: Panel<'_, Self>, isa: Isa);
 }
@@ -55,6 +62,10 @@ impl Value for f32 {
     #[inline(always)]
     fn round(value: f32) -> Self {
         value
+    }
+
+    fn columns(isa: Isa, width: usize) -> usize {
+        if isa.lanes() == LANES { width } else { LANES }
     }
 
     fn compute(panel: Panel<'_, Self>, isa: Isa) {
@@ -71,6 +82,10 @@ impl Value for bf16 {
     fn round(value: f32) -> Self {
         let bits = value.to_bits();
         Self::from_bits((bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16)
+    }
+
+    fn columns(_: Isa, width: usize) -> usize {
+        width
     }
 
     fn compute(panel: Panel<'_, Self>, isa: Isa) {
@@ -167,6 +182,7 @@ impl Panel<'_, f32> {
         let Panel { rows, row_step, tap_step, taps, depth, weights, width, count, out } = self;
         let columns = NV * S::F32_LANES;
         for column in (0..width).step_by(columns) {
+            let weights = &weights[column * taps * depth..];
             for r in (0..count).step_by(MR) {
                 let mut sums = [[simd.splat_f32s(0.0); NV]; MR];
                 for tap in 0..taps {
@@ -175,8 +191,8 @@ impl Panel<'_, f32> {
                     // lie within their slices.
                     unsafe {
                         let row = rows.as_ptr().add(r * row_step + tap * tap_step);
-                        let w = weights.as_ptr().add(tap * depth * width + column);
-                        accumulate::<S, MR, NV>(simd, row, row_step, w, width, depth, &mut sums);
+                        let w = weights.as_ptr().add(tap * depth * columns);
+                        accumulate::<S, MR, NV>(simd, row, row_step, w, depth, &mut sums);
                     }
                 }
                 for (i, row) in sums.iter().enumerate() {
@@ -196,14 +212,13 @@ impl Panel<'_, f32> {
 /// `sums[i] += rows[i * row_step + c] * w[c]` over `n` channels `c`.
 ///
 /// # Safety
-/// `MR` rows of `n` values at distance `row_step`; `n` rows of `NV` vectors at distance `stride`.
+/// `MR` rows of `n` values at distance `row_step`; `n` rows of `NV` vectors.
 #[inline(always)]
 unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     rows: *const f32,
     row_step: usize,
     w: *const f32,
-    stride: usize,
     n: usize,
     sums: &mut [[S::f32s; NV]; MR],
 ) {
@@ -212,7 +227,7 @@ unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
         for (j, weight) in weights.iter_mut().enumerate() {
             // SAFETY: by the caller's contract.
             *weight =
-                unsafe { w.add(c * stride + j * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
+                unsafe { w.add((c * NV + j) * S::F32_LANES).cast::<S::f32s>().read_unaligned() };
         }
         for i in 0..MR {
             // SAFETY: by the caller's contract.
