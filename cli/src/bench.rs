@@ -31,8 +31,8 @@ pub struct BenchArgs {
     /// eighth)
     #[arg(long, value_name = "NAME|FILE", num_args = 1.., default_values_t = [voices::DEFAULT.to_string()])]
     voice: Vec<String>,
-    /// Precisions of products
-    #[arg(long, value_name = "NAME", num_args = 1.., default_values_t = [Precision::F32, Precision::Bf16])]
+    /// Precisions of products [default: f32, and bf16 where the processor has it]
+    #[arg(long, value_name = "NAME", num_args = 1..)]
     precision: Vec<Precision>,
     /// Numbers of threads [default: 1 and one a core]
     #[arg(long, value_name = "N", num_args = 1.., value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -68,10 +68,17 @@ pub fn run(args: &BenchArgs, quiet: bool) -> Result<()> {
     if threads.is_empty() {
         threads = if cores > 1 { vec![1, cores] } else { vec![1] };
     }
+    let mut precisions = args.precision.clone();
+    if precisions.is_empty() {
+        precisions.push(Precision::F32);
+        if isa.has_bf16() {
+            precisions.push(Precision::Bf16);
+        }
+    }
     let mut rows = Vec::new();
     for name in &args.voice {
         let voice = find(name)?;
-        for &precision in &args.precision {
+        for &precision in &precisions {
             let peak = peak_gflops(precision, isa);
             for &threads in &threads {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
