@@ -12,6 +12,7 @@ mod failure;
 mod inputs;
 mod interrupt;
 mod mel;
+mod memory;
 mod output;
 mod page;
 mod play;

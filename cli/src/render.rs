@@ -2,6 +2,7 @@
 
 mod levels;
 mod rule;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,13 +29,17 @@ use crate::explain;
 use crate::failure::usage;
 use crate::inputs::{AUDIO, Job, MEL, plan};
 use crate::interrupt;
+use crate::memory;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::start;
 use crate::stream;
 use crate::voices;
 
+use values::{parse_clip, parse_threads};
+
 pub use rule::Rule;
+pub use values::parse_seconds;
 
 /// Steps where neither --steps nor a schedule's file says how many.
 pub const DEFAULT_STEPS: usize = 6;
@@ -312,6 +317,7 @@ impl Machine {
         let mut figures = self.figures.clone();
         figures.insert("frames".into(), frames.into());
         figures.insert("clipped_samples".into(), summary.clipped.into());
+        figures.insert("peak_memory_bytes".into(), memory::peak().into());
         let seconds = summary.samples as f64 / f64::from(self.mel.sample_rate);
         Ok(Done { seconds, figures })
     }
@@ -376,26 +382,4 @@ fn watch(
         ticker.at(part, format!("{input}  {steps} steps, RTF {rtf:.2}"));
         !interrupt::requested()
     });
-}
-
-fn parse_clip(text: &str) -> Result<Clip, String> {
-    match (text, text.parse::<f32>()) {
-        ("none", _) => Ok(Clip::None),
-        (_, Ok(limit)) if limit > 0.0 && limit.is_finite() => Ok(Clip::Signal(limit)),
-        _ => Err(format!("expected a limit above 0 or none, got '{text}'")),
-    }
-}
-
-fn parse_threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(threads @ 1..=1024) => Ok(threads),
-        _ => Err(format!("expected 1 to 1024, got '{text}'")),
-    }
-}
-
-fn parse_seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
-        _ => Err(format!("expected seconds above 0, up to a day, got '{text}'")),
-    }
 }

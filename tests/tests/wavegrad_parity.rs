@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use candle_core::{D, Tensor, Var};
 use vocoder::config::{LevelEncoding, ModelConfig};
-use vocoder::network::{Network, Weights, encode_level, initial_weights};
+use vocoder::network::{Ends, Network, Weights, encode_level, initial_weights};
 use vocoder::ops::{self, Taps};
 use vocoder::voice::lmnt;
 use vocoder_tests::arrays::{Arrays, assert_close, assert_close_relative, reference_path};
@@ -116,7 +116,7 @@ fn each_block_of_the_network() {
     close("last".into(), &conv(&x, "last", 1), &output("last_conv".into()));
 
     for (i, down) in network.down().iter().enumerate() {
-        let ours = down.forward(&output(format!("downsample.{i}"))).unwrap();
+        let ours = down.forward(&output(format!("downsample.{i}")), &Ends::default()).unwrap();
         close(format!("down.{i}"), &ours, &output(format!("downsample.{}", i + 1)));
     }
     let film = |i: usize| {
@@ -126,7 +126,7 @@ fn each_block_of_the_network() {
     for (i, block) in network.film().iter().enumerate() {
         let x = output(format!("downsample.{i}"));
         let level = encoded(&config, reference.get("input.level"), x.dim(2).unwrap());
-        close(format!("film.{i}"), &block.forward(&x, &level).unwrap(), &film(i));
+        close(format!("film.{i}"), &block.forward(&x, &level, &Ends::default()).unwrap(), &film(i));
     }
     for (i, up) in network.up().iter().enumerate() {
         let x = if i == 0 {
@@ -134,7 +134,7 @@ fn each_block_of_the_network() {
         } else {
             output(format!("upsample.{}", i - 1))
         };
-        let ours = up.forward(&x, &film(last - i)).unwrap();
+        let ours = up.forward(&x, &film(last - i), &Ends::default()).unwrap();
         close(format!("up.{i}"), &ours, &output(format!("upsample.{i}")));
     }
 }
@@ -255,7 +255,7 @@ fn single_down_blocks_at_batch_3() {
             ModelConfig { stem: ci, down: vec![co], factors: vec![1, factor], ..two_rates() };
         let (network, weights) = single.network(&config, "down.0");
         let x = single.input("x");
-        let y = network.down()[0].forward(&x).unwrap();
+        let y = network.down()[0].forward(&x, &Ends::default()).unwrap();
         single.check(&[("", y)], &[("x", &x)], &by_reference(&weights));
     }
 }
@@ -268,7 +268,7 @@ fn a_single_film_at_batch_3() {
     let (network, weights) = single.network(&config, "film.0");
     let x = single.input("x");
     let level = encoded(&config, &single.array("input.level"), 6);
-    let y = network.film()[0].forward(&x, &level).unwrap();
+    let y = network.film()[0].forward(&x, &level, &Ends::default()).unwrap();
     let half = |first| y.narrow(D::Minus1, first, 9).unwrap();
     single.check(
         &[(".shift", half(0)), (".scale", half(9))],
@@ -287,7 +287,7 @@ fn single_up_blocks_at_batch_3() {
         let (network, weights) = single.network(&config, "up.0");
         let [x, shift, scale] = ["x", "shift", "scale"].map(|key| single.input(key));
         let film = Tensor::cat(&[shift.as_tensor(), scale.as_tensor()], 2).unwrap();
-        let y = network.up()[0].forward(&x, &film).unwrap();
+        let y = network.up()[0].forward(&x, &film, &Ends::default()).unwrap();
         let inputs = [("x", &x), ("shift", &shift), ("scale", &scale)];
         single.check(&[("", y)], &inputs, &by_reference(&weights));
     }

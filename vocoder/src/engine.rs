@@ -124,11 +124,11 @@ impl Engine {
         };
         let steps: Box<dyn Steps> = match precision {
             Precision::Bf16 => {
-                let net = Net::<half::bf16>::new(config, weights)?;
+                let net = Net::<half::bf16>::new(isa, config, weights)?;
                 Box::new(Cascade::new(net, isa, sampler, seed))
             }
             _ => {
-                let net = Net::<f32>::new(config, weights)?;
+                let net = Net::<f32>::new(isa, config, weights)?;
                 Box::new(Cascade::new(net, isa, sampler, seed))
             }
         };

@@ -8,12 +8,14 @@
 //! shapes of the weights are [`ModelConfig::parameters`].
 
 mod blocks;
+mod ends;
 mod init;
 mod level;
 mod reach;
 mod tape;
 
 pub use blocks::{Down, Film, Up};
+pub use ends::Ends;
 pub use init::initial_weights;
 pub(crate) use level::MAX_HALF_LOG_SNR;
 pub use level::encode_level;
@@ -154,6 +156,21 @@ impl Network {
     /// # Errors
     /// Shapes that don't fit each other.
     pub fn forward(&self, signal: &Tensor, mel: &Tensor, levels: &[f64]) -> Result<Tensor> {
+        self.forward_clips(signal, mel, levels, &Ends::default())
+    }
+
+    /// As [`Network::forward`], for clips that end where `ends` says; what is predicted after that means
+    /// nothing. Their last frame of mel must be held up to the longest clip's end.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_clips(
+        &self,
+        signal: &Tensor,
+        mel: &Tensor,
+        levels: &[f64],
+        ends: &Ends,
+    ) -> Result<Tensor> {
         let (batch, samples) = signal.dims2()?;
         let (mel_batch, frames, bands) = mel.dims3()?;
         let hop = self.config.hop();
@@ -170,10 +187,10 @@ impl Network {
             ));
         }
         let mel = self.prepare_mel(mel)?;
-        let predicted = if self.is_taped(signal, &mel) {
+        let predicted = if ends.are_none() && self.is_taped(signal, &mel) {
             self.taped.forward(signal, &mel, &self.weights, levels)?
         } else {
-            self.evaluate(signal, &mel, levels)?
+            self.evaluate(signal, &mel, levels, ends)?
         };
         match self.config.prediction {
             Prediction::Noise => Ok(predicted),
@@ -193,25 +210,31 @@ impl Network {
     }
 
     /// The definition, up to what the last convolution predicts.
-    fn evaluate(&self, signal: &Tensor, mel: &Tensor, levels: &[f64]) -> Result<Tensor> {
+    fn evaluate(
+        &self,
+        signal: &Tensor,
+        mel: &Tensor,
+        levels: &[f64],
+        ends: &Ends,
+    ) -> Result<Tensor> {
         let batch = levels.len();
-        let mut wave = self.stem.forward(&signal.unsqueeze(2)?)?;
+        let mut wave = self.stem.forward(&signal.unsqueeze(2)?, ends)?;
         let mut films = Vec::with_capacity(self.film.len());
         for (i, film) in self.film.iter().enumerate() {
             let encoded = encode_level(&self.config.level, levels, wave.dim(2)?);
             let encoded = Tensor::from_vec(encoded, (batch, 1, wave.dim(2)?), &self.device)?;
-            films.push(film.forward(&wave, &encoded.to_dtype(self.dtype)?)?);
+            films.push(film.forward(&wave, &encoded.to_dtype(self.dtype)?, ends)?);
             if let Some(down) = self.down.get(i) {
-                wave = down.forward(&wave)?;
+                wave = down.forward(&wave, ends)?;
             }
         }
-        let mut x = self.mel.forward(mel)?;
+        let mut x = self.mel.forward(mel, ends)?;
         for up in &self.up {
             // One FiLM a block, from the mel's rate to the waveform's.
             let Some(film) = films.pop() else { break };
-            x = up.forward(&x, &film)?;
+            x = up.forward(&x, &film, ends)?;
         }
-        Ok(self.last.forward(&x)?.squeeze(2)?)
+        Ok(self.last.forward(&x, ends)?.squeeze(2)?)
     }
 
     /// e = sigma x + l v (Salimans & Ho 2022, appendix D).
@@ -254,8 +277,8 @@ struct Conv {
 }
 
 impl Conv {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        ops::conv1d_in(self.products, x, &self.weight, &self.bias, self.taps)
+    fn forward(&self, x: &Tensor, ends: &Ends) -> candle_core::Result<Tensor> {
+        ops::conv1d_in(self.products, &ends.cut(x)?, &self.weight, &self.bias, self.taps)
     }
 }
 

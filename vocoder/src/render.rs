@@ -6,11 +6,13 @@
 //! with as much context as the network's reach asks for (`render/windows.rs`). Noise is indexed by position:
 //! pieces equal the whole.
 
+mod batch;
 mod flow;
 mod latency;
 mod polish;
 mod windows;
 
+pub use batch::BatchRenderer;
 pub use latency::{Latency, latency};
 pub use polish::Polish;
 

@@ -20,6 +20,7 @@
 mod coefficients;
 mod kind;
 pub mod level;
+mod tensors;
 
 use coefficients::Coefficients;
 pub use kind::SamplerKind;

@@ -30,7 +30,9 @@ pub(super) struct Conv<T> {
     tiled: bool,
     /// Channels in, with padding.
     depth: usize,
-    /// `[panel][tap or point][depth][panel's width]`, in the order of [`Panel::weights`].
+    /// Channels out of a panel.
+    width: usize,
+    /// `[panel][point]` of [`Panel::weights`]; in the direct form there are no points.
     weights: Vec<T>,
     /// `[co]` with padding.
     bias: Vec<f32>,
@@ -80,8 +82,9 @@ pub(super) struct Epilogue<'a> {
 }
 
 impl<T: Scratched> Conv<T> {
-    /// Packs `weight` `[taps, ci, co]` for the form that is fastest for the shape.
+    /// Packs `weight` `[taps, ci, co]` for `isa` and for the form that is fastest for the shape.
     pub fn new(
+        isa: Isa,
         (taps, ci, co): (usize, usize, usize),
         weight: &[f32],
         bias: &[f32],
@@ -89,11 +92,12 @@ impl<T: Scratched> Conv<T> {
         left: usize,
     ) -> Self {
         let tiled = tiles_pay::<T>(taps, ci, co);
-        Self::in_form((taps, ci, co), weight, bias, (dilation, left), tiled)
+        Self::in_form(isa, (taps, ci, co), weight, bias, (dilation, left), tiled)
     }
 
     /// As [`Conv::new`], in Winograd's tiles (for three taps) or the direct form.
     fn in_form(
+        isa: Isa,
         (taps, ci, co): (usize, usize, usize),
         weight: &[f32],
         bias: &[f32],
@@ -104,11 +108,17 @@ impl<T: Scratched> Conv<T> {
         let points = if tiled { POINTS } else { taps };
         let wide = co.next_multiple_of(LANES);
         let width = panel_width(wide);
+        let columns = T::columns(isa, width);
+        let groups = width / columns;
         let mut weights = vec![T::default(); points * depth * wide];
         let at = |point: usize, c: usize, o: usize| {
-            let (panel, column) = (o / width, o % width);
-            let group = (panel * points + point) * depth / T::DEPTH + c / T::DEPTH;
-            (group * width + column) * T::DEPTH + c % T::DEPTH
+            let (panel, group, column) = (o / width, o % width / columns, o % columns);
+            // See `Panel::weights`: a point is a job, while all taps are one.
+            let at = match tiled {
+                true => (panel * points + point) * groups + group,
+                false => (panel * groups + group) * points + point,
+            };
+            ((at * depth + c) / T::DEPTH * columns + column) * T::DEPTH + c % T::DEPTH
         };
         for c in 0..ci {
             for o in 0..co {
@@ -123,7 +133,7 @@ impl<T: Scratched> Conv<T> {
         }
         let mut bias = bias.to_vec();
         bias.resize(wide, 0.0);
-        Conv { ci, co, taps, dilation, left, tiled, depth, weights, bias }
+        Conv { ci, co, taps, dilation, left, tiled, depth, width, weights, bias }
     }
 
     /// Rows that it looks ahead.
@@ -291,12 +301,12 @@ mod tests {
             for isa in Isa::all() {
                 for tiled in [false, s.taps == 3] {
                     let (shape, place) = ((s.taps, s.ci, s.co), (s.dilation, s.left));
-                    let conv = Conv::<f32>::in_form(shape, &w, &bias, place, tiled);
+                    let conv = Conv::<f32>::in_form(isa, shape, &w, &bias, place, tiled);
                     let error = worst(&whole(isa, &conv, &x, cut), &expected);
                     prop_assert!(error < 1e-5 * scale, "{isa} f32 tiled {tiled}: {error}");
                     // The direct form is exact in the rounded factors; in tiles sums of inputs and of
                     // weights are rounded, each by 2^-9.
-                    let conv = Conv::<bf16>::in_form(shape, &w, &bias, place, tiled);
+                    let conv = Conv::<bf16>::in_form(isa, shape, &w, &bias, place, tiled);
                     let (twin, most) = if tiled { (&expected, 0.25) } else { (&rounded, 1e-5) };
                     let error = worst(&whole(isa, &conv, &x, cut), twin);
                     prop_assert!(error < most * scale, "{isa} bf16 tiled {tiled}: {error}");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::{Error, Result};
 
@@ -37,6 +37,18 @@ impl Isa {
 
     pub(crate) fn arch(self) -> Arch {
         self.arch
+    }
+
+    /// Values of f32 that a register holds.
+    pub(crate) fn lanes(self) -> usize {
+        struct Lanes;
+        impl WithSimd for Lanes {
+            type Output = usize;
+            fn with_simd<S: Simd>(self, _: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        self.arch.dispatch(Lanes)
     }
 
     /// Whether bf16 is faster than f32 here.
@@ -94,4 +106,26 @@ fn has_bf16() -> bool {
     return pulp::x86::V4::try_new().is_some() && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        let all = Isa::all();
+        assert_eq!(all.last().unwrap().to_string(), "portable");
+        for isa in all {
+            assert_eq!(isa.to_string().parse::<Isa>().unwrap().to_string(), isa.to_string());
+        }
+        assert!("sse9".parse::<Isa>().is_err());
+    }
+
+    #[test]
+    fn every_arm_has_neon() {
+        let found = Isa::all().iter().any(|isa| isa.to_string() == "neon");
+        assert_eq!(found, cfg!(target_arch = "aarch64"));
+    }
 }

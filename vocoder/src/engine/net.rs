@@ -1,6 +1,7 @@
 //! The network's weights as the engine runs them, built from the same config and tensors as
 //! [`Network`](crate::network::Network).
 
+use super::Isa;
 use super::conv::{Conv, Scratched};
 use super::expand::Expand;
 use crate::config::{ModelConfig, Padding};
@@ -67,8 +68,8 @@ impl<T: Scratched> Net<T> {
     ///
     /// # Errors
     /// A tensor that can't be read.
-    pub fn new(config: &ModelConfig, weights: &Weights) -> Result<Self> {
-        let pack = Pack { weights, causal: config.padding != Padding::Symmetric };
+    pub fn new(isa: Isa, config: &ModelConfig, weights: &Weights) -> Result<Self> {
+        let pack = Pack { isa, weights, causal: config.padding != Padding::Symmetric };
         let down_factors = config.down_factors();
         let mut down = Vec::new();
         for (i, &factor) in down_factors.iter().enumerate() {
@@ -149,6 +150,7 @@ impl<T: Scratched> Net<T> {
 type Read = (Vec<f32>, (usize, usize, usize), Vec<f32>);
 
 struct Pack<'a> {
+    isa: Isa,
     weights: &'a Weights,
     causal: bool,
 }
@@ -170,11 +172,11 @@ impl Pack<'_> {
         let (weight, shape, bias) = self.read(name)?;
         let span = dilation * (shape.0 - 1);
         let left = if self.causal { span } else { span / 2 };
-        Ok(Conv::new(shape, &weight, &bias, dilation, left))
+        Ok(Conv::new(self.isa, shape, &weight, &bias, dilation, left))
     }
 
     fn expand<U: Scratched>(&self, name: &str, factor: usize) -> Result<Expand<U>> {
         let (weight, (_, ci, co), bias) = self.read(name)?;
-        Ok(Expand::new((ci, co), &weight, &bias, factor, self.causal))
+        Ok(Expand::new(self.isa, (ci, co), &weight, &bias, factor, self.causal))
     }
 }

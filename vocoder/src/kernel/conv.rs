@@ -12,7 +12,7 @@ use super::buffers::{Buffer, Buffers};
 use super::finish::{Finish, Place};
 use super::panel::{MAX_GROUP, Panel, Value};
 use super::rows::{Source, at_least, cuts, runs, tile_rows, tiles};
-use super::winograd::{self, POINTS, TILE};
+use super::winograd::{self, POINTS};
 use super::{ConvShape, LANES, panel_width};
 use crate::engine::Isa;
 
@@ -31,7 +31,8 @@ pub(super) fn tiles_pay(shape: &ConvShape) -> bool {
     shape.taps == 3 && shape.ci.min(shape.co) >= 32
 }
 
-/// Weights in the order in which they are read: `[panel][tap or point][ci][panel's width]`.
+/// Weights in the order in which they are read: `[panel][point]` of [`Panel::weights`]; in the direct form
+/// there are no points.
 pub(crate) struct Packed {
     tiled: bool,
     /// Channels out with padding, and those of a panel.
@@ -67,7 +68,8 @@ impl Packed {
         let points = if tiled { POINTS } else { taps };
         let mut weights = home.take(points * ci * wide);
         weights.par_chunks_mut(points * ci * width).enumerate().for_each(|(panel, out)| {
-            let fill = PackPanel { shape, w, flipped, tiled, column: panel * width, width, out };
+            let (column, group) = (panel * width, f32::columns(isa, width));
+            let fill = PackPanel { shape, w, flipped, tiled, column, width, group, out };
             isa.arch().dispatch(fill);
         });
         Packed { tiled, wide, width, weights }
@@ -82,6 +84,8 @@ struct PackPanel<'a> {
     tiled: bool,
     column: usize,
     width: usize,
+    /// Columns that lie side by side.
+    group: usize,
     out: &'a mut [f32],
 }
 
@@ -90,7 +94,7 @@ impl WithSimd for PackPanel<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let PackPanel { shape, w, flipped, tiled, column, width, out } = self;
+        let PackPanel { shape, w, flipped, tiled, column, width, group, out } = self;
         let ConvShape { taps, ci, co, .. } = *shape;
         let live = width.min(co - column);
         let mut rows = [[0f32; 64]; LANES];
@@ -117,7 +121,10 @@ impl WithSimd for PackPanel<'_> {
                     continue;
                 }
                 for (c, row) in rows.iter().enumerate().take(depth) {
-                    out[(k * ci + block + c) * width..][..width].copy_from_slice(&row[..width]);
+                    for (g, row) in row[..width].chunks_exact(group).enumerate() {
+                        let at = (g * taps + k) * ci + block + c;
+                        out[at * group..][..group].copy_from_slice(row);
+                    }
                 }
             }
             for c in 0..if tiled { depth } else { 0 } {
@@ -125,7 +132,8 @@ impl WithSimd for PackPanel<'_> {
                 for n in 0..width {
                     let values = winograd::weights([a[c][n], b[c][n], d[c][n]]);
                     for (p, v) in values.iter().enumerate() {
-                        out[(p * ci + block + c) * width + n] = *v;
+                        let at = (p * (width / group) + n / group) * ci + block + c;
+                        out[at * group + n % group] = *v;
                     }
                 }
             }
@@ -314,13 +322,12 @@ impl Task<'_> {
                 }
             } else {
                 for output in tile_rows(run.rows, dilation) {
-                    for which in 0..TILE {
+                    let tile = winograd::outputs::<WIDTH>(&sums[at * WIDTH..], stride);
+                    for (which, mut values) in tile.into_iter().enumerate() {
                         let row = output + which * dilation;
                         if row >= run.rows {
                             break;
                         }
-                        let mut values = [0f32; WIDTH];
-                        winograd::output(which, &sums[at * WIDTH..], stride, &mut values);
                         place.local = first + row;
                         self.finish.store(&place, &mut values, self.out);
                     }

@@ -17,6 +17,10 @@ pub(crate) const TILE: usize = 4;
 /// Products of a tile.
 pub(crate) const POINTS: usize = TILE + 2;
 
+/// Columns that are transformed at a time. Arrays of known size stay in registers, while slices would be
+/// checked for overlap.
+const SPAN: usize = 8;
+
 /// G g: the weights of the products from the three taps.
 pub(crate) fn weights([a, b, c]: [f32; 3]) -> [f32; POINTS] {
     let (a, b, c) = (f64::from(a), f64::from(b), f64::from(c));
@@ -72,23 +76,45 @@ pub(crate) fn inputs<T: Value, const LEAKY: bool>(
     stride: usize,
     n: usize,
 ) {
-    #[inline(always)]
-    fn activated<const LEAKY: bool>(v: f32) -> f32 {
-        if LEAKY { super::rows::leaky(v) } else { v }
+    let rows = rows.map(|row| &row[..n]);
+    let mut out = six_rows(out, stride, n);
+    let whole = n / SPAN * SPAN;
+    for c in (0..whole).step_by(SPAN) {
+        input_columns::<T, LEAKY, SPAN>(&rows, &mut out, c);
     }
-    let [d0, d1, d2, d3, d4, d5] = [0, 1, 2, 3, 4, 5].map(|i| &rows[i][..n]);
-    let [o0, o1, o2, o3, o4, o5] = six_rows(out, stride, n);
-    for c in 0..n {
-        let [d0, d1, d2, d3, d4, d5] =
-            [d0[c], d1[c], d2[c], d3[c], d4[c], d5[c]].map(activated::<LEAKY>);
-        let (even, odd) = (d4 - 4.0 * d2, d3 - 4.0 * d1);
-        let (even2, odd2) = (d4 - d2, 2.0 * (d3 - d1));
-        o0[c] = T::round(4.0 * d0 - 5.0 * d2 + d4);
-        o1[c] = T::round(even + odd);
-        o2[c] = T::round(even - odd);
-        o3[c] = T::round(even2 + odd2);
-        o4[c] = T::round(even2 - odd2);
-        o5[c] = T::round(4.0 * d1 - 5.0 * d3 + d5);
+    for c in whole..n {
+        input_columns::<T, LEAKY, 1>(&rows, &mut out, c);
+    }
+}
+
+/// [`inputs`] for the columns from `c` on.
+#[inline(always)]
+fn input_columns<T: Value, const LEAKY: bool, const N: usize>(
+    rows: &[&[f32]; POINTS],
+    out: &mut [&mut [T]; POINTS],
+    c: usize,
+) {
+    let mut d = [[0f32; N]; POINTS];
+    for (d, row) in d.iter_mut().zip(rows) {
+        d.copy_from_slice(&row[c..c + N]);
+        if LEAKY {
+            d.iter_mut().for_each(|v| *v = super::rows::leaky(*v));
+        }
+    }
+    let [d0, d1, d2, d3, d4, d5] = &d;
+    let mut p = [[T::default(); N]; POINTS];
+    for i in 0..N {
+        let (even, odd) = (d4[i] - 4.0 * d2[i], d3[i] - 4.0 * d1[i]);
+        let (even2, odd2) = (d4[i] - d2[i], 2.0 * (d3[i] - d1[i]));
+        p[0][i] = T::round(4.0 * d0[i] - 5.0 * d2[i] + d4[i]);
+        p[1][i] = T::round(even + odd);
+        p[2][i] = T::round(even - odd);
+        p[3][i] = T::round(even2 + odd2);
+        p[4][i] = T::round(even2 - odd2);
+        p[5][i] = T::round(4.0 * d1[i] - 5.0 * d3[i] + d5[i]);
+    }
+    for (out, p) in out.iter_mut().zip(&p) {
+        out[c..c + N].copy_from_slice(p);
     }
 }
 
@@ -103,36 +129,28 @@ fn six_rows<T>(out: &mut [T], stride: usize, n: usize) -> [&mut [T]; POINTS] {
     [&mut o0[..n], &mut o1[..n], &mut o2[..n], &mut o3[..n], &mut o4[..n], &mut o5[..n]]
 }
 
-/// Row `which` of A' p, from six rows of products at distance `stride`, for the columns of `out`.
+/// A' p: a tile's four rows of `WIDTH` columns, from six rows of products at distance `stride`.
 #[inline(always)]
-pub(crate) fn output(which: usize, products: &[f32], stride: usize, out: &mut [f32]) {
-    let width = out.len();
-    let row = |i: usize| &products[i * stride..][..width];
-    let (p1, p2, p3, p4) = (row(1), row(2), row(3), row(4));
-    match which {
-        0 => {
-            let p0 = row(0);
-            for n in 0..width {
-                out[n] = p0[n] + (p1[n] + p2[n]) + (p3[n] + p4[n]);
-            }
+pub(crate) fn outputs<const WIDTH: usize>(products: &[f32], stride: usize) -> [[f32; WIDTH]; TILE] {
+    let mut out = [[0f32; WIDTH]; TILE];
+    let rows: [&[f32]; POINTS] = std::array::from_fn(|i| &products[i * stride..][..WIDTH]);
+    let span = SPAN.min(WIDTH);
+    for n in (0..WIDTH).step_by(span) {
+        let mut p = [[0f32; SPAN]; POINTS];
+        for (p, row) in p.iter_mut().zip(rows) {
+            p[..span].copy_from_slice(&row[n..n + span]);
         }
-        1 => {
-            for n in 0..width {
-                out[n] = (p1[n] - p2[n]) + 2.0 * (p3[n] - p4[n]);
-            }
-        }
-        2 => {
-            for n in 0..width {
-                out[n] = (p1[n] + p2[n]) + 4.0 * (p3[n] + p4[n]);
-            }
-        }
-        _ => {
-            let p5 = row(5);
-            for n in 0..width {
-                out[n] = (p1[n] - p2[n]) + 8.0 * (p3[n] - p4[n]) + p5[n];
-            }
+        let [p0, p1, p2, p3, p4, p5] = &p;
+        for i in 0..span {
+            let (inner, outer) = (p1[i] + p2[i], p3[i] + p4[i]);
+            let (inner_odd, outer_odd) = (p1[i] - p2[i], p3[i] - p4[i]);
+            out[0][n + i] = p0[i] + inner + outer;
+            out[1][n + i] = inner_odd + 2.0 * outer_odd;
+            out[2][n + i] = inner + 4.0 * outer;
+            out[3][n + i] = inner_odd + 8.0 * outer_odd + p5[i];
         }
     }
+    out
 }
 
 #[cfg(test)]
@@ -148,11 +166,9 @@ mod tests {
         let mut sums = [0f32; POINTS];
         inputs::<f32, false>(&rows, &mut sums, 1, 1);
         let products: Vec<f32> = sums.iter().zip(weights(g)).map(|(a, b)| a * b).collect();
-        for t in 0..TILE {
+        for (t, [found]) in outputs::<1>(&products, 1).into_iter().enumerate() {
             let expected: f32 = (0..3).map(|k| g[k] * d[t + k]).sum();
-            let mut out = [0f32];
-            output(t, &products, 1, &mut out);
-            assert!((out[0] - expected).abs() < 1e-4, "{t}: {} {expected}", out[0]);
+            assert!((found - expected).abs() < 1e-4, "{t}: {found} {expected}");
         }
     }
 

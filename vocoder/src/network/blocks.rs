@@ -1,7 +1,7 @@
 //! The three blocks of WaveGrad (paper, figure 3 and its appendix; the order of operations is that
 //! of the open implementations).
 
-use super::{Build, Conv};
+use super::{Build, Conv, Ends};
 use crate::config::Resampling;
 use crate::ops::{decimate, film, leaky, leaky_plus, narrow, repeat, widen};
 use candle_core::{Result, Tensor};
@@ -29,16 +29,16 @@ impl Down {
     ///
     /// # Errors
     /// Those of the operations.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, ends: &Ends) -> Result<Tensor> {
         let x = match self.resampling {
             Resampling::Nearest => decimate(x, self.factor)?,
             Resampling::Linear => narrow(x, self.factor)?,
         };
         let mut h = x.clone();
         for conv in &self.convs {
-            h = conv.forward(&leaky(&h)?)?;
+            h = conv.forward(&leaky(&h)?, ends)?;
         }
-        h + self.residual.forward(&x)?
+        h + self.residual.forward(&x, ends)?
     }
 }
 
@@ -63,8 +63,9 @@ impl Film {
     ///
     /// # Errors
     /// Those of the operations.
-    pub fn forward(&self, x: &Tensor, level: &Tensor) -> Result<Tensor> {
-        self.output.forward(&leaky_plus(&self.input.forward(x)?, level)?)
+    pub fn forward(&self, x: &Tensor, level: &Tensor, ends: &Ends) -> Result<Tensor> {
+        let hidden = leaky_plus(&self.input.forward(x, ends)?, level)?;
+        self.output.forward(&hidden, ends)
     }
 }
 
@@ -93,17 +94,17 @@ impl Up {
     ///
     /// # Errors
     /// Those of the operations.
-    pub fn forward(&self, x: &Tensor, modulation: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, modulation: &Tensor, ends: &Ends) -> Result<Tensor> {
         let [first, second, third, fourth] = &self.convs;
         let more = |x: &_| match self.resampling {
             Resampling::Nearest => repeat(x, self.factor),
             Resampling::Linear => widen(x, self.factor),
         };
         // The 1x1 convolution commutes with the resampling and costs less before it.
-        let residual = more(&self.residual.forward(x)?)?;
-        let h = first.forward(&more(&leaky(x)?)?)?;
-        let h = (second.forward(&film(&h, modulation)?)? + residual)?;
-        let y = third.forward(&film(&h, modulation)?)?;
-        fourth.forward(&film(&y, modulation)?)? + h
+        let residual = more(&self.residual.forward(x, ends)?)?;
+        let h = first.forward(&more(&leaky(x)?)?, ends)?;
+        let h = (second.forward(&film(&h, modulation)?, ends)? + residual)?;
+        let y = third.forward(&film(&h, modulation)?, ends)?;
+        fourth.forward(&film(&y, modulation)?, ends)? + h
     }
 }

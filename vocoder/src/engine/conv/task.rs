@@ -4,8 +4,8 @@ use pulp::{Simd, WithSimd};
 
 use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS};
 use crate::engine::Isa;
+use crate::kernel::LANES;
 use crate::kernel::panel::{MAX_GROUP, Panel};
-use crate::kernel::panel_width;
 use crate::kernel::rows::leaky;
 use crate::kernel::winograd::{self, POINTS, TILE};
 
@@ -29,7 +29,7 @@ impl<T: Scratched> WithSimd for Task<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
         // What follows is plain code, compiled for the instructions of `S`.
-        match panel_width(self.conv.bias.len()) {
+        match self.conv.width {
             64 => self.run::<64>(),
             48 => self.run::<48>(),
             32 => self.run::<32>(),
@@ -131,22 +131,20 @@ impl<T: Scratched> Task<'_, T> {
             for row in 0..rows {
                 let mut values = [0f32; WIDTH];
                 values.copy_from_slice(&self.scratch.sums[row * WIDTH..][..WIDTH]);
-                self.finish(row, column, &mut values);
+                self.finish(row, column, &values);
             }
             return;
         }
         let mut at = 0;
         for phase in 0..dilation.min(rows) {
             for first in (phase..rows).step_by(TILE * dilation) {
-                for which in 0..TILE {
+                let tile = winograd::outputs::<WIDTH>(&self.scratch.sums[at * WIDTH..], stride);
+                for (which, values) in tile.iter().enumerate() {
                     let row = first + which * dilation;
                     if row >= rows {
                         break;
                     }
-                    let mut values = [0f32; WIDTH];
-                    let products = &self.scratch.sums[at * WIDTH..];
-                    winograd::output(which, products, stride, &mut values);
-                    self.finish(row, column, &mut values);
+                    self.finish(row, column, values);
                 }
                 at += 1;
             }
@@ -155,50 +153,96 @@ impl<T: Scratched> Task<'_, T> {
 
     /// From the sums of a row's columns to what is stored.
     #[inline(always)]
-    fn finish<const WIDTH: usize>(&mut self, row: usize, column: usize, values: &mut [f32; WIDTH]) {
+    fn finish<const WIDTH: usize>(&mut self, row: usize, column: usize, values: &[f32; WIDTH]) {
         // A count that the compiler knows makes straight code of the loops.
         match self.conv.co - column {
-            live if live < WIDTH => self.finish_columns(row, column, live, values),
-            _ => self.finish_columns(row, column, WIDTH, values),
+            live if live < WIDTH => self.finish_columns(row, column, &values[..live]),
+            _ => self.finish_columns(row, column, &values[..WIDTH]),
         }
     }
 
     #[inline(always)]
-    fn finish_columns<const WIDTH: usize>(
-        &mut self,
-        row: usize,
-        column: usize,
-        live: usize,
-        values: &mut [f32; WIDTH],
-    ) {
-        let co = self.conv.co;
+    fn finish_columns(&mut self, row: usize, column: usize, values: &[f32]) {
+        let (co, live) = (self.conv.co, values.len());
         let place = row * co + column;
-        for (v, b) in values.iter_mut().zip(&self.conv.bias[column..][..WIDTH]) {
-            *v += b;
+        let Epilogue { residual, film, leaky, plus } = self.epilogue;
+        let columns = Columns {
+            bias: &self.conv.bias[column..][..live],
+            residual: residual.map(|(rows, repeat, phase)| {
+                let repetition = (self.at + row + phase) as u32 / repeat as u32;
+                &rows[repetition as usize * co + column..][..live]
+            }),
+            film: film.map(|film| {
+                let (shift, scale) = film[(self.at + row) * 2 * co..][..2 * co].split_at(co);
+                (&shift[column..][..live], &scale[column..][..live])
+            }),
+            leaky,
+            plus: plus.map(|plus| &plus[column..][..live]),
+        };
+        let mut raw = match self.raw.is_empty() {
+            true => None,
+            false => Some(&mut self.raw[place..][..live]),
+        };
+        let out = &mut self.out[place..][..live];
+        let whole = live / LANES * LANES;
+        for n in (0..whole).step_by(LANES) {
+            columns.finish::<LANES>(n, values, raw.as_deref_mut(), out);
         }
-        let Epilogue { residual, film, leaky: activate, plus } = self.epilogue;
-        if let Some((residual, repeat, phase)) = residual {
-            let repetition = (self.at + row + phase) as u32 / repeat as u32;
-            let from = &residual[repetition as usize * co + column..][..live];
-            values.iter_mut().zip(from).for_each(|(v, r)| *v += r);
+        for n in whole..live {
+            columns.finish::<1>(n, values, raw.as_deref_mut(), out);
         }
-        if !self.raw.is_empty() {
-            self.raw[place..][..live].copy_from_slice(&values[..live]);
-        }
-        if let Some(film) = film {
-            let modulation = &film[(self.at + row) * 2 * co..][..2 * co];
-            let (shift, scale) = modulation.split_at(co);
-            let pairs = shift[column..][..live].iter().zip(&scale[column..][..live]);
-            values.iter_mut().zip(pairs).for_each(|(v, (shift, scale))| *v = *v * scale + shift);
-        }
-        if activate {
-            values.iter_mut().for_each(|v| *v = leaky(*v));
-        }
-        if let Some(plus) = plus {
-            values.iter_mut().zip(&plus[column..][..live]).for_each(|(v, p)| *v += p);
-        }
-        self.out[place..][..live].copy_from_slice(&values[..live]);
     }
+}
+
+/// What [`Epilogue`] says of some columns of a row.
+struct Columns<'a> {
+    bias: &'a [f32],
+    residual: Option<&'a [f32]>,
+    film: Option<(&'a [f32], &'a [f32])>,
+    leaky: bool,
+    plus: Option<&'a [f32]>,
+}
+
+impl Columns<'_> {
+    /// Finishes `N` columns from column `n` on in registers, and stores them.
+    #[inline(always)]
+    fn finish<const N: usize>(
+        &self,
+        n: usize,
+        values: &[f32],
+        raw: Option<&mut [f32]>,
+        out: &mut [f32],
+    ) {
+        let mut v: [f32; N] = load(values, n);
+        let bias: [f32; N] = load(self.bias, n);
+        (0..N).for_each(|i| v[i] += bias[i]);
+        if let Some(residual) = self.residual {
+            let residual: [f32; N] = load(residual, n);
+            (0..N).for_each(|i| v[i] += residual[i]);
+        }
+        if let Some(raw) = raw {
+            raw[n..n + N].copy_from_slice(&v);
+        }
+        if let Some((shift, scale)) = self.film {
+            let (shift, scale): ([f32; N], [f32; N]) = (load(shift, n), load(scale, n));
+            (0..N).for_each(|i| v[i] = v[i] * scale[i] + shift[i]);
+        }
+        if self.leaky {
+            v = v.map(leaky);
+        }
+        if let Some(plus) = self.plus {
+            let plus: [f32; N] = load(plus, n);
+            (0..N).for_each(|i| v[i] += plus[i]);
+        }
+        out[n..n + N].copy_from_slice(&v);
+    }
+}
+
+#[inline(always)]
+fn load<const N: usize>(from: &[f32], n: usize) -> [f32; N] {
+    let mut all = [0f32; N];
+    all.copy_from_slice(&from[n..n + N]);
+    all
 }
 
 /// Tiles that cover `rows` rows, phase by phase of the dilation.
