@@ -41,6 +41,11 @@ def scrambled(x):
     return np.concatenate([np.zeros(240, np.float32), x * np.repeat(signs, 32)[: len(x)]])
 
 
+def matched(x):
+    """As late_and_soft, and brought back to the recording's level by the judge."""
+    return late_and_soft(x)
+
+
 def cut(x):
     """The last quarter is missing."""
     return x[: len(x) * 3 // 4]
@@ -54,7 +59,7 @@ def early(x):
 def main():
     judge, samples = sys.argv[1], Path(sys.argv[2])
     out = {}
-    for kind in (noise, late_and_soft, coarse, scrambled, cut, early):
+    for kind in (noise, late_and_soft, matched, coarse, scrambled, cut, early):
         with tempfile.TemporaryDirectory() as folder:
             ref, gen = Path(folder, "ref"), Path(folder, "gen")
             ref.mkdir(), gen.mkdir()
@@ -64,8 +69,8 @@ def main():
                 sf.write(ref / f"{clip.stem}.wav", x, rate, subtype="FLOAT")
                 sf.write(gen / f"{clip.stem}.wav", kind(x), rate, subtype="FLOAT")
             result = Path(folder, "result.json")
-            subprocess.run([sys.executable, judge, ref, gen, "--metrics", "ls,mrstft,f0", "--json", result, "--quiet"],
-                           check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, judge, ref, gen, "--metrics", "ls,mrstft,f0", "--json", result, "--quiet"]
+                           + ["--match-level"] * (kind is matched), check=True, stdout=subprocess.DEVNULL)
             out[kind.__name__] = json.loads(result.read_text())
     keep = ("LS-MAE", "LS-MSE", "MR-STFT", "MCD13", "F0-RMSE", "VUV-F1", "FFE", "lag_ms", "level_dB", "len_ms")
     table = {kind: {"files": {Path(name).stem: {k: row[k] for k in keep} for name, row in r["files"].items()},

@@ -78,7 +78,7 @@ impl Judge {
             let samples: Vec<f32> =
                 clip.samples[from..from + length].iter().map(|v| f32::from(*v) / 32767.0).collect();
             let recording = resample(&samples, mel.sample_rate, SAMPLE_RATE)?;
-            let pitch = pitch::track(&recording);
+            let pitch = pitch::track(&recording)?;
             judged.push(Judged { mel: extractor.extract(&samples)?, recording, pitch });
         }
         Ok(Self { clips: judged, sample_rate: mel.sample_rate })
@@ -101,7 +101,7 @@ impl Judge {
         let mut sound = resample(sound, self.sample_rate, SAMPLE_RATE)?;
         sound.resize(clip.recording.len(), 0.0);
         let spectra = metrics::log_mel(&clip.recording, &sound)?;
-        let voices = metrics::of_tracks(&clip.pitch, &pitch::track(&sound));
+        let voices = metrics::of_tracks(&clip.pitch, &pitch::track(&sound)?);
         let cents = voices.f0_rmse_cents;
         Ok(Distance {
             total: 0.0,
