@@ -14,6 +14,7 @@
 //! [`compare`] first removes the lag; it reports the level, and leaves it unless asked otherwise.
 
 mod alignment;
+mod disturbance;
 pub mod pitch;
 mod spectral;
 mod statistics;
@@ -24,6 +25,7 @@ use serde::Serialize;
 use crate::{Error, Result};
 
 pub use alignment::{active_rms, find_lag};
+pub use disturbance::{Disturbance, disturbance};
 pub use spectral::{LogMelDistance, log_mel, mr_stft};
 pub use statistics::{MeanInterval, mean_interval};
 pub use voicing::{VoicingDistance, of_tracks, voicing};

@@ -53,7 +53,8 @@ impl Window {
         let bin = |k: usize| (f0_hz * self.n_fft as f64 / self.rate * k as f64).round() as usize;
         let bins = std::array::from_fn(|i| bin(i + 1).min(self.n_fft / 2));
         let (mut sum, mut weight, mut deviation) = (0.0, 0.0, 0.0);
-        for (i, (amplitude, frequency_hz)) in self.at(bins).into_iter().take(harmonics).enumerate() {
+        for (i, (amplitude, frequency_hz)) in self.at(bins).into_iter().take(harmonics).enumerate()
+        {
             let k = (i + 1) as f64;
             sum += amplitude * frequency_hz;
             weight += amplitude * k;

@@ -74,8 +74,9 @@ mod tests {
     fn low_and_high_tones_are_told_apart() {
         let mut train = LoveTrain::new();
         let mut share = |parts: &[(f64, f64)]| {
-            let sample =
-                |i: usize| parts.iter().map(|(a, hz)| a * (2.0 * PI * hz * i as f64 / RATE).sin()).sum();
+            let sample = |i: usize| {
+                parts.iter().map(|(a, hz)| a * (2.0 * PI * hz * i as f64 / RATE).sin()).sum()
+            };
             let signal: Vec<f64> = (0..3200).map(sample).collect();
             train.low_share(&signal, 0.1, 200.0)
         };
