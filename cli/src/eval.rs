@@ -27,6 +27,7 @@ use report::Report;
 /// MCD13: mel-cepstral distortion. F0 cents: difference in pitch where both are voiced. VUV-F1, VDE
 /// and FFE: how often the voicing agrees, differs, and differs or has a pitch more than a fifth off.
 /// Pitch and voicing are WORLD's (Harvest, StoneMask, D4C's love train; every 5 ms, 60 to 600 Hz).
+/// Disturbance: what is heard to be different, after PESQ (0 to 5.9).
 /// Lag is removed; level is left unless --match-level. Render with --format f32 to measure: in silence, the rounding to 16
 /// bits is as far from the recording as many a flaw.
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@
 //!   convergence, ||A - B|| / ||A||, plus the mean of |ln A - ln B|.
 //! - **F0 RMSE, VUV F1, voicing error, FFE, periodicity error**: of pitch and voicing
 //!   ([`VoicingDistance`]).
+//! - **Disturbance**: differences in loudness after PESQ ([`Disturbance`]).
 //!
 //! [`compare`] first removes the lag; it reports the level, and leaves it unless asked otherwise.
 
@@ -74,6 +75,8 @@ pub struct Comparison {
     pub ffe: f64,
     /// Root mean square difference of the periodicity, 0 to 1. 0 is equal.
     pub periodicity_rmse: f64,
+    /// [`Disturbance::loss`], after PESQ: what is heard to be different. 0 is nothing, 5.9 the worst.
+    pub disturbance: f64,
     /// How late the clip is, in milliseconds; removed before the rest is measured.
     pub lag_ms: f64,
     /// How much louder the clip is than its reference, in dB of the active parts; removed before the
@@ -132,6 +135,7 @@ pub fn compare(reference: &[f32], generated: &[f32], level: Level) -> Result<Com
         voicing_error: voices.voicing_error,
         ffe: voices.ffe,
         periodicity_rmse: voices.periodicity_rmse,
+        disturbance: disturbance(reference, generated)?.loss(),
         lag_ms: ms(lag as f64),
         level_db,
         length_ms: ms(length_difference),

@@ -252,7 +252,7 @@ fn report(rows: &[Row], as_json: bool) -> Result<()> {
 }
 
 /// The levels of the best few of the first number of steps, and all distances.
-fn draw(path: &std::path::Path, rows: &[Row]) -> Result<()> {
+fn draw(path: &Path, rows: &[Row]) -> Result<()> {
     let first = rows.iter().filter(|row| row.schedule.is_some()).map(|row| row.steps).min();
     let sampler = rows.iter().find_map(|row| row.sampler);
     let levels = rows.iter().filter(|row| Some(row.steps) == first && row.sampler == sampler);

@@ -3,8 +3,8 @@
 
     make_reference.py EVALUATE.py SAMPLES_DIR > reference.json
 
-EVALUATE.py is the project's quality judge (librosa 0.11, SciPy, pyworld; LS-MAE, LS-MSE, MCD13,
-MR-STFT, F0 RMSE, VUV-F1, FFE and the alignment as its README defines them). Each clip of SAMPLES_DIR
+EVALUATE.py is the project's quality judge (librosa 0.11, SciPy, pyworld, pesq; LS-MAE, LS-MSE, MCD13,
+MR-STFT, F0 RMSE, VUV-F1, FFE, PESQ-WB and the alignment as its README defines them). Each clip of SAMPLES_DIR
 is spoilt in ways that need no stored audio: every operation is exact in f32, so the test does the
 same to the same bits.
 """
@@ -69,10 +69,10 @@ def main():
                 sf.write(ref / f"{clip.stem}.wav", x, rate, subtype="FLOAT")
                 sf.write(gen / f"{clip.stem}.wav", kind(x), rate, subtype="FLOAT")
             result = Path(folder, "result.json")
-            subprocess.run([sys.executable, judge, ref, gen, "--metrics", "ls,mrstft,f0", "--json", result, "--quiet"]
+            subprocess.run([sys.executable, judge, ref, gen, "--metrics", "ls,mrstft,f0,pesq", "--json", result, "--quiet"]
                            + ["--match-level"] * (kind is matched), check=True, stdout=subprocess.DEVNULL)
             out[kind.__name__] = json.loads(result.read_text())
-    keep = ("LS-MAE", "LS-MSE", "MR-STFT", "MCD13", "F0-RMSE", "VUV-F1", "FFE", "lag_ms", "level_dB", "len_ms")
+    keep = ("LS-MAE", "LS-MSE", "MR-STFT", "MCD13", "F0-RMSE", "VUV-F1", "FFE", "PESQ-WB", "lag_ms", "level_dB", "len_ms")
     table = {kind: {"files": {Path(name).stem: {k: row[k] for k in keep} for name, row in r["files"].items()},
                     "ls_mae_mean": [r["summary"]["LS-MAE"][k] for k in ("mean", "ci95", "n")]}
              for kind, r in out.items()}
