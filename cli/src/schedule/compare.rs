@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use training::corpus::{Clip, Corpus};
@@ -61,7 +61,7 @@ pub struct CompareArgs {
     /// Clips of two seconds that each schedule renders
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clips: u64,
-    /// Only these schedules, by the names that the table has
+    /// Only these schedules, by the names that the table has, and no searches
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
     /// Folder for what was rendered: each row's clips in a folder by its number from 1, as 32-bit WAV, the
@@ -149,7 +149,7 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
                 contenders.insert(0, ("ours".into(), voice.schedule(steps as usize)?));
             }
             if !args.only.is_empty() {
-                contenders.retain(|(by, _)| args.only.contains(by));
+                contenders = only(contenders, &args.only, steps)?;
             }
             let learners = (&learner, &searcher);
             rows.extend(measure(args, learners, (sampler, start), contenders, quiet)?);
@@ -174,6 +174,20 @@ fn write_clips<'a>(folder: &Path, clips: impl Iterator<Item = &'a [f32]>) -> Res
         audio::write_wav(&path, clip, SAMPLE_RATE, WavFormat::F32, 0)?;
     }
     Ok(())
+}
+
+/// The schedules of `steps` steps that `names` names.
+fn only(
+    all: Vec<(String, Schedule)>,
+    names: &[String],
+    steps: u64,
+) -> Result<Vec<(String, Schedule)>> {
+    let known: Vec<&str> = all.iter().map(|(by, _)| &by[..]).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&&name[..])) {
+        let known = known.join("; ");
+        bail!("--only: expected schedules of {steps} steps ({known}), got {unknown:?}");
+    }
+    Ok(all.into_iter().filter(|(by, _)| names.contains(by)).collect())
 }
 
 /// Every other clip, and the rest: what is searched for here is found on other clips than it is compared

@@ -10,8 +10,8 @@
 //! 3. The best of each frame are joined to contours, which are lengthened, merged and smoothed
 //!    ([`super::contour`]).
 //!
-//! The constants are those of WORLD's program, by which the paper's were tuned (M. Morise, modified BSD
-//! licence): this gives the same pitch, quirks included, and is tested against it.
+//! The constants are those of WORLD's program, by which the paper's were tuned (M. Morise; its
+//! licence is in `LICENCE-world.txt`): this gives the same pitch, quirks included, and is tested against it.
 
 use rayon::prelude::*;
 
