@@ -10,7 +10,7 @@ use serde::Serialize;
 use vocoder::audio::{self, WavFormat};
 use vocoder::griffin_lim::{GriffinLim, Hold};
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
-use vocoder::metrics::{Comparison, compare, mean_interval};
+use vocoder::metrics::{Comparison, Level, compare, mean_interval};
 use vocoder::picture::{self, Panel};
 
 use crate::batch::speed;
@@ -129,7 +129,7 @@ impl<'a> Way<'a> {
             clip: clip.into(),
             by: self.name.clone(),
             rtf: computing_s / done.seconds,
-            quality: compare(reference, &rendered)?,
+            quality: compare(reference, &rendered, Level::Kept)?,
             mel: Some(extractor.extract(&rendered)?),
         })
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 use vocoder::audio;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::mel::{MelConfig, MelExtractor};
-use vocoder::metrics::{Comparison, SAMPLE_RATE, compare};
+use vocoder::metrics::{Comparison, Level, SAMPLE_RATE, compare};
 
 use crate::progress::Progress;
 use crate::{interrupt, output};
@@ -26,7 +26,9 @@ use report::Report;
 /// (128 bands). MR-STFT: spectral convergence and log-magnitude difference over three transforms.
 /// MCD13: mel-cepstral distortion. F0 cents: difference in pitch where both are voiced. VUV-F1, VDE
 /// and FFE: how often the voicing agrees, differs, and differs or has a pitch more than a fifth off.
-/// Lag is removed; level is left. Render with --format f32 to measure: in silence, the rounding to 16
+/// Pitch and voicing are WORLD's (Harvest, StoneMask, D4C's love train; every 5 ms, 60 to 600 Hz).
+/// Disturbance: what is heard to be different, after PESQ (0 to 5.9).
+/// Lag is removed; level is left unless --match-level. Render with --format f32 to measure: in silence, the rounding to 16
 /// bits is as far from the recording as many a flaw.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
@@ -39,6 +41,9 @@ pub struct EvalArgs {
     /// Folder for report.html, with everything to look at and to listen to, and a picture a file
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Brings each rendering to its recording's level before it is measured
+    #[arg(long)]
+    match_level: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -49,6 +54,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
     let pairs = pairs::pairs(&args.reference, &args.generated)?;
     let mut report = args.report.as_deref().map(Report::new).transpose()?;
     let mut extractor = MelExtractor::new(&MelConfig::default())?;
+    let level = if args.match_level { Level::Matched } else { Level::Kept };
     let mut progress = Progress::new(pairs.len(), quiet);
     let mut figures = Vec::with_capacity(pairs.len());
     for pair in pairs {
@@ -57,7 +63,8 @@ pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
         let generated = audio::read_at(&pair.generated, SAMPLE_RATE)?.audio.samples;
         let baseline = GriffinLim::default().render(&extractor.extract(&reference)?)?;
         let against = |samples: &[f32]| {
-            compare(&reference, samples).with_context(|| pair.reference.display().to_string())
+            compare(&reference, samples, level)
+                .with_context(|| pair.reference.display().to_string())
         };
         let pair = Figures {
             generated: against(&generated)?,

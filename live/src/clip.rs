@@ -50,23 +50,26 @@ impl ClipMel {
         }
         let at_config = resample(&samples, rate, config.sample_rate)?;
         let mel = MelExtractor::new(config)?.extract(&at_config)?;
-        let root = root(&resample(&samples, rate, SAMPLE_RATE)?);
+        let root = root(&resample(&samples, rate, SAMPLE_RATE)?)?;
         Ok(Self { data: mel.data, root })
     }
 }
 
 /// The median pitch as a MIDI key; the middle C where there is none.
-fn root(samples: &[f32]) -> f32 {
-    let mut keys: Vec<f64> = pitch::track(samples)
+///
+/// # Errors
+/// Samples that are not finite.
+fn root(samples: &[f32]) -> Result<f32> {
+    let mut keys: Vec<f64> = pitch::track(samples)?
         .iter()
         .filter(|frame| frame.f0_hz > 0.0)
         .map(|frame| 69.0 + 12.0 * (frame.f0_hz / 440.0).log2())
         .collect();
     if keys.is_empty() {
-        return 60.0;
+        return Ok(60.0);
     }
     keys.sort_by(f64::total_cmp);
-    keys[keys.len() / 2] as f32
+    Ok(keys[keys.len() / 2] as f32)
 }
 
 struct Note {
@@ -275,7 +278,7 @@ mod tests {
                 (1..8).map(|k| (std::f32::consts::TAU * 220.0 * k as f32 * t).sin() * 0.1).sum()
             })
             .collect();
-        assert!((root(&samples) - 57.0).abs() < 0.2);
-        assert_eq!(root(&vec![0.0; 24_000]), 60.0);
+        assert!((root(&samples).unwrap() - 57.0).abs() < 0.2);
+        assert_eq!(root(&vec![0.0; 24_000]).unwrap(), 60.0);
     }
 }

@@ -65,16 +65,6 @@ pub fn assert_close_relative(what: &str, got: &Tensor, expected: &Tensor, tolera
     );
 }
 
-/// Pearson's correlation of pairs.
-pub fn correlation(pairs: &[(f64, f64)]) -> f64 {
-    let n = pairs.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
-    let (a, b) = (mean(|p| p.0), mean(|p| p.1));
-    let sum =
-        |of: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|p| of(p.0 - a, p.1 - b)).sum::<f64>();
-    sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt()
-}
-
 /// Arrays of a safetensors file by name.
 pub struct Arrays(HashMap<String, Tensor>);
 

@@ -127,6 +127,26 @@ fn schedules_are_shown_and_compared_with_everybody_elses() {
         rows[1..].iter().map(|row| row["distance"]["total"].as_f64().unwrap()).collect();
     assert!(distances.is_sorted(), "{distances:?}");
     assert_eq!(&std::fs::read(&picture).unwrap()[..4], b"\x89PNG");
+
+    // One of them alone is the same, and what it rendered can be judged by others.
+    let renderings = folder.path().join("renderings");
+    let compare = arguments!["schedule", "compare", "--voice", &voice, "--data", samples()];
+    let with = |only: &str| {
+        let which = arguments!["--clips", "1", "--steps", "4", "--only", only];
+        let how = arguments!["--renderings", &renderings, "--json", "-q"];
+        run([&compare[..], &which, &how].concat())
+    };
+    let alone = with("linear");
+    assert_eq!(alone.status, 0, "{}", alone.stderr);
+    let alone = json(&alone.stdout);
+    let alone = alone.as_array().unwrap();
+    let row = rows.iter().find(|row| row["by"] == "linear").unwrap();
+    assert_eq!((alone.len(), &alone[1]["distance"]), (2, &row["distance"]));
+    for (name, number) in [("recordings", 1), ("1", 1), ("2", 1)] {
+        let path = renderings.join(name).join(format!("{number}.wav"));
+        assert_eq!(vocoder::audio::read(&path).unwrap().audio.samples.len(), 48_000);
+    }
+    with("linaer").expect_error(1, &["--only", "linear", "linaer"]);
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use serde_json::Value;
-use vocoder::{audio, metrics};
-use vocoder_tests::arrays::correlation;
+use vocoder::audio;
+use vocoder::metrics::{self, Level};
 
 fn word(index: usize) -> u32 {
     (index as u32).wrapping_mul(2_654_435_761)
@@ -24,7 +24,7 @@ fn spoilt(kind: &str, x: &[f32]) -> Vec<f32> {
             let noise = |i| ((word(i) >> 16) as i32 - 32_768) as f32 * 2f32.powi(-22);
             samples.enumerate().map(|(i, x)| x + noise(i)).collect()
         }
-        "late_and_soft" => delayed(480, samples.map(|x| 0.5 * x)),
+        "late_and_soft" | "matched" => delayed(480, samples.map(|x| 0.5 * x)),
         "coarse" => samples.map(|x| 2f32.powi(-6) * (2f32.powi(6) * x).round_ties_even()).collect(),
         "scrambled" => {
             let sign = |i| if word(i / 32) >> 31 == 1 { -1.0 } else { 1.0 };
@@ -36,26 +36,70 @@ fn spoilt(kind: &str, x: &[f32]) -> Vec<f32> {
     }
 }
 
+/// Spoilt in four ways, the clips with a voice come in PESQ's order by what they lose to disturbance, nearly:
+/// Spearman's rank correlation over all of them.
+#[test]
+fn disturbance_ranks_as_pesq_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = std::fs::read_to_string(root.join("reference/metrics/reference.json")).unwrap();
+    let reference: Value = serde_json::from_str(&reference).unwrap();
+    let (mut pesq, mut kept) = (Vec::new(), Vec::new());
+    for (kind, expected) in reference.as_object().unwrap() {
+        for (name, row) in expected["files"].as_object().unwrap() {
+            // PESQ is of voices; what is late or early is aligned, and then equal.
+            let aligned = ["late_and_soft", "matched", "early"].contains(&&kind[..]);
+            if aligned || name.starts_with("sonicpi") {
+                continue;
+            }
+            let path = root.join("../samples").join(name).with_extension("flac");
+            let clip = audio::read(&path).unwrap().audio.samples;
+            let got = metrics::compare(&clip, &spoilt(kind, &clip), Level::Kept).unwrap();
+            pesq.push(row["PESQ-WB"].as_f64().unwrap());
+            kept.push(-got.disturbance);
+        }
+    }
+    assert_eq!(pesq.len(), 12);
+    let rank = rank_correlation(&pesq, &kept);
+    println!("rank correlation {rank:.3}");
+    // Measured: 0.92.
+    assert!(rank > 0.85, "{rank}: {pesq:?}, {kept:?}");
+}
+
+/// Spearman's: 1 - 6 sum d^2 / (n (n^2 - 1)), d being the differences of ranks.
+fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
+    let ranks = |x: &[f64]| -> Vec<f64> {
+        x.iter().map(|value| x.iter().filter(|other| *other < value).count() as f64).collect()
+    };
+    let n = a.len() as f64;
+    let squares: f64 = ranks(a).iter().zip(ranks(b)).map(|(a, b)| (a - b).powi(2)).sum();
+    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+}
+
 #[test]
 fn metrics_equal_the_judges() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let reference = std::fs::read_to_string(root.join("reference/metrics/reference.json")).unwrap();
     let reference: Value = serde_json::from_str(&reference).unwrap();
     let kinds = reference.as_object().unwrap();
-    assert_eq!(kinds.len(), 6);
+    assert_eq!(kinds.len(), 7);
     for (kind, expected) in kinds {
+        let level = if kind == "matched" { Level::Matched } else { Level::Kept };
         let mut ls_mae = Vec::new();
         for (name, row) in expected["files"].as_object().unwrap() {
             let path = root.join("../samples").join(name).with_extension("flac");
             let clip = audio::read(&path).unwrap().audio.samples;
-            let got = metrics::compare(&clip, &spoilt(kind, &clip)).unwrap();
+            let got = metrics::compare(&clip, &spoilt(kind, &clip), level).unwrap();
             ls_mae.push(got.ls_mae);
-            // The reference transforms in f32 too, and sums in f32.
+            // The reference transforms in f32 too, and sums in f32. Pitch and voicing are told after
+            // another resampler: a frame or two of 400 may come out otherwise.
             for (key, got, tolerance) in [
                 ("LS-MAE", got.ls_mae, 1e-4),
                 ("LS-MSE", got.ls_mse, 1e-3),
                 ("MR-STFT", got.mr_stft, 1e-4),
                 ("MCD13", got.mcd13_db, 1e-3),
+                ("F0-RMSE", got.f0_rmse_cents, 0.03),
+                ("VUV-F1", got.vuv_f1, 0.01),
+                ("FFE", 100.0 * got.ffe, 0.03),
                 ("lag_ms", got.lag_ms, 1e-9),
                 ("level_dB", got.level_db, 1e-4),
                 ("len_ms", got.length_ms, 1e-9),
@@ -71,37 +115,4 @@ fn metrics_equal_the_judges() {
         assert!((mean.mean - expected[0]).abs() < 1e-4);
         assert!((mean.half_width.unwrap() - expected[1]).abs() < 1e-3);
     }
-}
-
-/// Figures of pitch and voicing, by another estimator than the judge's, of the three clips with a
-/// voice in six spoilt forms: they rank and size the damage alike.
-#[test]
-fn voices_are_judged_alike() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let reference = std::fs::read_to_string(root.join("reference/metrics/reference.json")).unwrap();
-    let reference: Value = serde_json::from_str(&reference).unwrap();
-    let (mut f1, mut ffe, mut cents) = (Vec::new(), Vec::new(), Vec::new());
-    for (kind, expected) in reference.as_object().unwrap() {
-        for (name, row) in expected["files"].as_object().unwrap() {
-            if name.starts_with("sonicpi") {
-                continue;
-            }
-            let path = root.join("../samples").join(name).with_extension("flac");
-            let clip = audio::read(&path).unwrap().audio.samples;
-            let got = metrics::compare(&clip, &spoilt(kind, &clip)).unwrap();
-            let expected = |key: &str| row[key].as_f64().unwrap();
-            f1.push((got.vuv_f1, expected("VUV-F1")));
-            ffe.push((100.0 * got.ffe, expected("FFE")));
-            cents.push((got.f0_rmse_cents, expected("F0-RMSE")));
-        }
-    }
-    assert_eq!(ffe.len(), 18);
-    let r = [correlation(&f1), correlation(&ffe)];
-    assert!(r[0] > 0.85 && r[1] > 0.97, "VUV-F1 {}, FFE {}", r[0], r[1]);
-    // WORLD hears noise as a change of pitch and voicing where ours does not: ours are lower.
-    let off = ffe.iter().map(|(got, expected)| (got - expected).abs()).sum::<f64>() / 18.0;
-    assert!(off < 5.0, "FFE differs by {off} points on average");
-    assert!(ffe.iter().all(|(got, expected)| *got < expected + 5.0), "{ffe:?}");
-    // Where nothing but level, lag or length changed, the pitch is the same.
-    assert!(cents.iter().all(|(got, expected)| *expected > 1.0 || *got < 1.0), "{cents:?}");
 }

@@ -1,8 +1,7 @@
-//! Pitch and voicing against WORLD's: `reference/pitch/make_reference.py` for tracks,
-//! `reference/metrics/make_reference.py` for the figures of spoilt clips.
+//! Pitch and voicing against WORLD's, clip by clip: `reference/pitch/make_reference.py`.
 //!
-//! Two estimators never agree on where a voice ends and whether a creak has a pitch. The tolerances
-//! are what was measured, with some room.
+//! Both compute in f64 from the same steps; what differs is the resampler to 16 kHz (rubato's here, SoX's
+//! there), which moves a share or a score over a threshold in a few frames.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,41 +9,59 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use vocoder::audio;
-use vocoder::metrics::pitch::track;
-use vocoder_tests::arrays::correlation;
+use vocoder::metrics::pitch::{Frame, track};
+
+/// The reference program's: see there.
+fn noisy(x: &[f32]) -> Vec<f32> {
+    let word = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 16;
+    let noise = |i: usize| (word(i) as i32 - 32_768) as f32 * 2f32.powi(-21);
+    x.iter().enumerate().map(|(i, x)| x + noise(i)).collect()
+}
+
+/// How two tracks of one clip differ.
+#[derive(Debug, Default)]
+struct Difference {
+    /// Shares of all frames: of other voicing, and of a pitch more than a fifth off.
+    voicing: f64,
+    gross: f64,
+    /// Of the frames that both voice: root mean square in cents.
+    cents: f64,
+}
+
+fn difference(got: &[Frame], expected: &[u32]) -> Difference {
+    let (mut d, mut both) = (Difference::default(), 0.0);
+    for (frame, &thousandths) in got.iter().zip(expected) {
+        let expected = f64::from(thousandths) / 1000.0;
+        match (frame.f0_hz > 0.0, expected > 0.0) {
+            (true, true) if (frame.f0_hz / expected - 1.0).abs() > 0.2 => d.gross += 1.0,
+            (true, true) => {
+                both += 1.0;
+                d.cents += (1200.0 * (frame.f0_hz / expected).log2()).powi(2);
+            }
+            (a, b) => d.voicing += f64::from(u8::from(a != b)),
+        }
+    }
+    let frames = expected.len() as f64;
+    Difference {
+        voicing: d.voicing / frames,
+        gross: d.gross / frames,
+        cents: (d.cents / both).sqrt(),
+    }
+}
 
 #[test]
-fn tracks_agree_with_worlds() {
+fn tracks_equal_worlds() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let reference = std::fs::read_to_string(root.join("reference/pitch/reference.json")).unwrap();
     let reference: BTreeMap<String, Vec<u32>> = serde_json::from_str(&reference).unwrap();
-    assert_eq!(reference.len(), 6);
-    let (mut frames, mut disagree, mut both, mut gross) = (0, 0, 0, 0);
-    let mut cents = Vec::new();
-    let mut pairs = Vec::new();
+    assert_eq!(reference.len(), 7);
     for (clip, expected) in &reference {
-        let path = root.join("eval").join(clip).with_extension("flac");
-        let got = track(&audio::read(&path).unwrap().audio.samples);
+        let name = if clip == "noisy" { "bf_alice-015003" } else { clip };
+        let samples = audio::read(&root.join(format!("eval/{name}.flac"))).unwrap().audio.samples;
+        let got = track(&if clip == "noisy" { noisy(&samples) } else { samples }).unwrap();
         assert!(got.len().abs_diff(expected.len()) <= 1, "{clip}: {} frames", got.len());
-        for (frame, &tenths) in got.iter().zip(expected) {
-            let expected = f64::from(tenths) / 10.0;
-            frames += 1;
-            match (frame.f0_hz > 0.0, expected > 0.0) {
-                (true, true) if (frame.f0_hz / expected - 1.0).abs() > 0.2 => gross += 1,
-                (true, true) => {
-                    both += 1;
-                    cents.push((1200.0 * (frame.f0_hz / expected).log2()).abs());
-                    pairs.push((frame.f0_hz, expected));
-                }
-                (a, b) => disagree += usize::from(a != b),
-            }
-        }
+        let d = difference(&got, expected);
+        println!("{clip}: {d:?}");
+        assert!(d.voicing < 0.01 && d.gross < 0.003 && d.cents < 5.0, "{clip}: {d:?}");
     }
-    cents.sort_by(f64::total_cmp);
-    let share = |count: usize| count as f64 / frames as f64;
-    let (median, r) = (cents[both / 2], correlation(&pairs));
-    // Measured: 7.7 % of the frames, 3.4 % of the frames, 8.3 cents and 0.994.
-    assert!(share(disagree) < 0.09, "voicing differs in {} of the frames", share(disagree));
-    assert!(share(gross) < 0.04, "more than a fifth apart in {} of the frames", share(gross));
-    assert!(median < 10.0 && r > 0.99, "median {median} cents, correlation {r}");
 }

@@ -2,8 +2,8 @@
 //!
 //! Candidates are judged by their sound: the [distance](Distance) of held-out clips rendered with
 //! them from the recordings, all with the same noise. A search descends from the best of a few
-//! seeds: the minimum of the likelihood bound, levels evenly spaced in log-SNR, and what was learned
-//! for another number of steps. The first level is free, too, unless it is held: a chain that starts from
+//! seeds: the minimum of the likelihood bound, levels evenly spaced in log-SNR, what was learned for
+//! another number of steps, and everybody else's schedules ([`rivals()`]). The first level is free, too, unless it is held: a chain that starts from
 //! noise at a level of which the network expects signal breaks the promise that the start makes
 //! ([prior mismatch](vocoder::schedule)), and a network that is far from converged may sound better so
 //! than by long steps through levels that it has hardly learned. What the learner finds says which.
@@ -11,6 +11,7 @@
 mod bilateral;
 mod bound;
 mod judge;
+mod rivals;
 mod search;
 
 use crate::corpus::Clip;
@@ -19,6 +20,7 @@ use bound::{Bound, CLEANEST};
 use candle_core::Device;
 use judge::Judge;
 pub use judge::{CLIP_SECONDS, Distance};
+pub use rivals::rivals;
 use search::{Found, descend};
 use std::sync::OnceLock;
 use vocoder::engine::Precision;
@@ -124,7 +126,15 @@ impl<'a> Learner<'a> {
     /// # Errors
     /// A device that fails.
     pub fn distance(&self, schedule: &Schedule) -> Result<Distance> {
-        self.judge.distance(|mel| {
+        self.judge.distance(&self.sounds(schedule)?)
+    }
+
+    /// The clips rendered with `schedule`, at [`SAMPLE_RATE`](vocoder::metrics::SAMPLE_RATE).
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn sounds(&self, schedule: &Schedule) -> Result<Vec<Vec<f32>>> {
+        self.judge.sounds(|mel| {
             let settings = Settings {
                 schedule: schedule.clone(),
                 sampler: self.sampler,
@@ -140,17 +150,30 @@ impl<'a> Learner<'a> {
         })
     }
 
-    /// The distance of the same clips by Griffin-Lim alone, with as many rounds as the start has.
+    /// The recordings of the clips, as [`Learner::sounds`].
+    pub fn recordings(&self) -> impl Iterator<Item = &[f32]> {
+        self.judge.recordings()
+    }
+
+    /// The distance of what [`Learner::sounds`] or [`Learner::griffin_lim`] made.
+    ///
+    /// # Errors
+    /// Sounds that are not finite.
+    pub fn judge(&self, sounds: &[Vec<f32>]) -> Result<Distance> {
+        self.judge.distance(sounds)
+    }
+
+    /// The same clips by Griffin-Lim alone, with as many rounds as the start has.
     ///
     /// # Errors
     /// None that a learner would not have had before.
-    pub fn griffin_lim(&self) -> Result<Distance> {
+    pub fn griffin_lim(&self) -> Result<Vec<Vec<f32>>> {
         let iterations = match self.start {
             Start::GriffinLim { iterations, .. } => iterations,
             Start::Noise | Start::Given => GriffinLim::default().iterations,
         };
         let search = GriffinLim { iterations, ..GriffinLim::default() };
-        self.judge.distance(|mel| search.render(mel))
+        self.judge.sounds(|mel| search.render(mel))
     }
 
     /// The schedule that the voice would use for `steps` steps if none were learned.
@@ -253,6 +276,11 @@ impl<'a> Learner<'a> {
                 1 => even(lambdas[0], last.max(lambdas[0] + 0.1), 1.0),
                 _ => resampled(&lambdas, steps),
             });
+        }
+        for (_, rival) in rivals(steps, self.start)? {
+            let rival =
+                if self.tied { rival.tie_to_prior(first_level(self.start))? } else { rival };
+            seeds.push(rival.levels().iter().map(|l| lambda(*l)).collect());
         }
         for first in firsts.into_iter().map(lambda) {
             if steps == 1 {

@@ -10,10 +10,12 @@
 //!   convergence, ||A - B|| / ||A||, plus the mean of |ln A - ln B|.
 //! - **F0 RMSE, VUV F1, voicing error, FFE, periodicity error**: of pitch and voicing
 //!   ([`VoicingDistance`]).
+//! - **Disturbance**: differences in loudness after PESQ ([`Disturbance`]).
 //!
-//! [`compare`] first removes the lag; it reports the level but leaves it.
+//! [`compare`] first removes the lag; it reports the level, and leaves it unless asked otherwise.
 
 mod alignment;
+mod disturbance;
 pub mod pitch;
 mod spectral;
 mod statistics;
@@ -24,6 +26,7 @@ use serde::Serialize;
 use crate::{Error, Result};
 
 pub use alignment::{active_rms, find_lag};
+pub use disturbance::{Disturbance, disturbance};
 pub use spectral::{LogMelDistance, log_mel, mr_stft};
 pub use statistics::{MeanInterval, mean_interval};
 pub use voicing::{VoicingDistance, of_tracks, voicing};
@@ -39,6 +42,17 @@ const SHORTEST: usize = SAMPLE_RATE as usize;
 
 /// How much shorter than the reference a clip may be before the rest counts as silence: 100 ms.
 const SHORTFALL: usize = SAMPLE_RATE as usize / 10;
+
+/// What is done about a clip that is louder or softer than its reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// It is measured as it is.
+    #[default]
+    Kept,
+    /// Its active parts are brought to the reference's level first. A clip of less than half a second,
+    /// or silent, stays as it is.
+    Matched,
+}
 
 /// How a clip differs from its reference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -61,9 +75,12 @@ pub struct Comparison {
     pub ffe: f64,
     /// Root mean square difference of the periodicity, 0 to 1. 0 is equal.
     pub periodicity_rmse: f64,
+    /// [`Disturbance::loss`], after PESQ: what is heard to be different. 0 is nothing, 5.9 the worst.
+    pub disturbance: f64,
     /// How late the clip is, in milliseconds; removed before the rest is measured.
     pub lag_ms: f64,
-    /// How much louder the clip is than its reference, in dB of the active parts; not removed.
+    /// How much louder the clip is than its reference, in dB of the active parts; removed before the
+    /// rest is measured if [`Level::Matched`] says so.
     pub level_db: f64,
     /// How much longer the clip is than its reference, in milliseconds.
     pub length_ms: f64,
@@ -76,7 +93,7 @@ pub struct Comparison {
 ///
 /// # Errors
 /// The reference is shorter than a second, silent (a peak below 1e-4) or not finite.
-pub fn compare(reference: &[f32], generated: &[f32]) -> Result<Comparison> {
+pub fn compare(reference: &[f32], generated: &[f32], level: Level) -> Result<Comparison> {
     if reference.len() < SHORTEST {
         let expected = format!("at least {SHORTEST} samples");
         return Err(Error::mismatch("metrics: reference", expected, reference.len()));
@@ -94,11 +111,19 @@ pub fn compare(reference: &[f32], generated: &[f32]) -> Result<Comparison> {
         generated.resize(reference.len(), 0.0);
     }
 
+    let dead = generated.len() < SHORTEST / 2 || peak(&generated) < SILENT;
     let lag = find_lag(reference, &generated);
     let (reference, generated) = alignment::shifted(reference, &generated, lag);
-    let level = active_rms(generated) / active_rms(reference);
+    let louder = active_rms(generated) / active_rms(reference);
+    let level_db = (20.0 * (louder + 1e-12).log10()).max(-120.0);
+    let mut generated = generated.to_vec();
+    if level == Level::Matched && !dead {
+        let gain = 10f64.powf(-level_db / 20.0) as f32;
+        generated.iter_mut().for_each(|x| *x *= gain);
+    }
+    let generated = &generated[..];
     let spectra = log_mel(reference, generated)?;
-    let voices = voicing(reference, generated);
+    let voices = voicing(reference, generated)?;
     let ms = |samples: f64| 1000.0 * samples / f64::from(SAMPLE_RATE);
     Ok(Comparison {
         ls_mae: spectra.mae,
@@ -110,8 +135,9 @@ pub fn compare(reference: &[f32], generated: &[f32]) -> Result<Comparison> {
         voicing_error: voices.voicing_error,
         ffe: voices.ffe,
         periodicity_rmse: voices.periodicity_rmse,
+        disturbance: disturbance(reference, generated)?.loss(),
         lag_ms: ms(lag as f64),
-        level_db: (20.0 * (level + 1e-12).log10()).max(-120.0),
+        level_db,
         length_ms: ms(length_difference),
     })
 }

@@ -30,7 +30,7 @@ const fn figure(
 }
 
 /// Every figure; [`vocoder::metrics`] defines them.
-pub const FIGURES: [Figure; 12] = [
+pub const FIGURES: [Figure; 13] = [
     figure("ls_mae", "LS-MAE", "low", (1.0, 3), |c| c.ls_mae),
     figure("ls_mse", "LS-MSE", "low", (1.0, 3), |c| c.ls_mse),
     figure("mr_stft", "MR-STFT", "low", (1.0, 3), |c| c.mr_stft),
@@ -40,6 +40,7 @@ pub const FIGURES: [Figure; 12] = [
     figure("voicing_error", "VDE %", "low", (100.0, 1), |c| c.voicing_error),
     figure("ffe", "FFE %", "low", (100.0, 1), |c| c.ffe),
     figure("periodicity_rmse", "periodicity", "low", (1.0, 3), |c| c.periodicity_rmse),
+    figure("disturbance", "disturbance", "low", (1.0, 3), |c| c.disturbance),
     figure("lag_ms", "lag ms", "zero", (1.0, 1), |c| c.lag_ms),
     figure("level_db", "level dB", "zero", (1.0, 2), |c| c.level_db),
     figure("length_ms", "length ms", "zero", (1.0, 0), |c| c.length_ms),

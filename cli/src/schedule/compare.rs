@@ -1,21 +1,26 @@
 //! `vocoder schedule compare`: a voice's own levels beside everybody else's, on held-out recordings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use training::corpus::{Clip, Corpus};
-use training::schedule::{CLIP_SECONDS, Distance, Learner};
+use training::schedule::{CLIP_SECONDS, Distance, Learner, rivals};
+use vocoder::audio::{self, WavFormat};
+use vocoder::metrics::SAMPLE_RATE;
 use vocoder::picture::chart::{self, Chart, Line};
 use vocoder::sampler::SamplerKind;
-use vocoder::schedule::{NAMES, PUBLISHED, Schedule, lambda};
+use vocoder::schedule::{Schedule, lambda};
 use vocoder::start::Start;
 
 use super::learn::{DISTANCE_HEADS, distance_cells, judged};
 use crate::device::{self, Choice};
 use crate::progress::Progress;
 use crate::{interrupt, output, start, voices};
+
+/// Clips that the searches for schedules among the others may render, for each of dozens of candidates.
+const MOST_SEARCHED: usize = 6;
 
 /// Curves that a chart of levels holds.
 const MOST_CURVES: usize = 8;
@@ -56,6 +61,13 @@ pub struct CompareArgs {
     /// Clips of two seconds that each schedule renders
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clips: u64,
+    /// Only these schedules, by the names that the table has, and no searches
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    only: Vec<String>,
+    /// Folder for what was rendered: each row's clips in a folder by its number from 1, as 32-bit WAV, the
+    /// recordings in `recordings`
+    #[arg(long, value_name = "DIR")]
+    renderings: Option<PathBuf>,
     /// Draws the levels and the distances into this PNG file
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -81,6 +93,9 @@ struct Row {
     prior_mismatch: f64,
     schedule: Option<Schedule>,
     distance: Distance,
+    /// The clips, to be written.
+    #[serde(skip)]
+    sounds: Vec<Vec<f32>>,
 }
 
 /// Runs the verb.
@@ -108,27 +123,71 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     for (i, &sampler) in samplers.iter().enumerate() {
         let how = (sampler, start, false);
         let learner = Learner::new(&voice, &device, how, clips.clone(), count)?;
-        let searcher = Learner::new(&voice, &device, how, others.clone(), count)?;
+        let searcher =
+            Learner::new(&voice, &device, how, others.clone(), count.min(MOST_SEARCHED))?;
         if i == 0 {
             let by = "Griffin-Lim alone".into();
-            let (sampler, schedule, distance) = (None, None, learner.griffin_lim()?);
-            rows.push(Row { by, sampler, steps: 0, prior_mismatch: 0.0, schedule, distance });
+            let sounds = learner.griffin_lim()?;
+            let (sampler, schedule, distance) = (None, None, learner.judge(&sounds)?);
+            rows.push(Row {
+                by,
+                sampler,
+                steps: 0,
+                prior_mismatch: 0.0,
+                schedule,
+                distance,
+                sounds,
+            });
+            if let Some(folder) = &args.renderings {
+                write_clips(&folder.join("recordings"), learner.recordings())?;
+            }
         }
         for &steps in &args.steps {
-            let mut contenders = contenders(steps as usize, start)?;
+            let mut contenders = rivals(steps as usize, start)?;
             let own = start.shares_schedules(&voice.start);
             if own && voice.schedules.contains_key(&(steps as usize)) {
                 contenders.insert(0, ("ours".into(), voice.schedule(steps as usize)?));
+            }
+            if !args.only.is_empty() {
+                contenders = only(contenders, &args.only, steps)?;
             }
             let learners = (&learner, &searcher);
             rows.extend(measure(args, learners, (sampler, start), contenders, quiet)?);
         }
     }
     rows.sort_by(|a, b| a.steps.cmp(&b.steps).then(a.distance.total.total_cmp(&b.distance.total)));
+    for (i, row) in rows.iter().enumerate() {
+        let Some(folder) = &args.renderings else { break };
+        write_clips(&folder.join((i + 1).to_string()), row.sounds.iter().map(|sound| &sound[..]))?;
+    }
     if let Some(path) = &args.picture {
         draw(path, &rows)?;
     }
     report(&rows, args.json)
+}
+
+/// Writes `clips` as 1.wav, 2.wav, ... into `folder`.
+fn write_clips<'a>(folder: &Path, clips: impl Iterator<Item = &'a [f32]>) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (i, clip) in clips.enumerate() {
+        let path = folder.join(format!("{}.wav", i + 1));
+        audio::write_wav(&path, clip, SAMPLE_RATE, WavFormat::F32, 0)?;
+    }
+    Ok(())
+}
+
+/// The schedules of `steps` steps that `names` names.
+fn only(
+    all: Vec<(String, Schedule)>,
+    names: &[String],
+    steps: u64,
+) -> Result<Vec<(String, Schedule)>> {
+    let known: Vec<&str> = all.iter().map(|(by, _)| &by[..]).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&&name[..])) {
+        let known = known.join("; ");
+        bail!("--only: expected schedules of {steps} steps ({known}), got {unknown:?}");
+    }
+    Ok(all.into_iter().filter(|(by, _)| names.contains(by)).collect())
 }
 
 /// Every other clip, and the rest: what is searched for here is found on other clips than it is compared
@@ -155,15 +214,16 @@ fn measure(
     let Some(steps) = contenders.first().map(|(_, schedule)| schedule.steps()) else {
         return Ok(Vec::new());
     };
+    let searches = args.only.is_empty();
     let mut progress = Progress::new(contenders.len(), quiet);
     // A grid over the first level, too, makes sense from noise only.
-    if args.grid > 0 && start == Start::Noise {
+    if searches && args.grid > 0 && start == Start::Noise {
         progress.ticker().at(0.0, format!("{sampler}, {steps} steps: grid search"));
         if let Some(best) = searcher.grid_search(steps, args.grid)? {
             contenders.push((format!("grid search of {}", args.grid), best));
         }
     }
-    if !args.no_bddm {
+    if searches && !args.no_bddm {
         progress.ticker().at(0.0, format!("{sampler}, {steps} steps: BDDM's scheduling"));
         if let Some(best) = searcher.bilateral(steps)? {
             contenders.push(("BDDM-style".into(), best));
@@ -172,38 +232,15 @@ fn measure(
     let mut rows = Vec::new();
     for (by, schedule) in contenders {
         interrupt::check()?;
-        let distance = learner.distance(&schedule)?;
+        let sounds = learner.sounds(&schedule)?;
+        let distance = learner.judge(&sounds)?;
         let told = format!("{sampler}, {steps} steps, {by}: distance {:.4}", distance.total);
         progress.finished(told);
         let prior_mismatch = if start == Start::Noise { schedule.prior_mismatch() } else { 0.0 };
         let (sampler, schedule) = (Some(sampler), Some(schedule));
-        rows.push(Row { by, sampler, steps, prior_mismatch, schedule, distance });
+        rows.push(Row { by, sampler, steps, prior_mismatch, schedule, distance, sounds });
     }
     Ok(rows)
-}
-
-/// Everybody else's schedules of `steps` steps, by name.
-fn contenders(steps: usize, start: Start) -> Result<Vec<(String, Schedule)>> {
-    let mut all = Vec::new();
-    for name in NAMES {
-        // Fibonacci's betas pass 1 after 29 steps.
-        let Ok(schedule) = Schedule::named(name, steps) else { continue };
-        all.push((name.to_string(), schedule));
-    }
-    for list in PUBLISHED.iter().filter(|list| list.betas.len() == steps) {
-        let schedule = list.schedule()?;
-        if start == Start::Noise {
-            all.push((list.name.to_string(), schedule.clone()));
-        }
-        let tied = schedule.tie_to_prior(vocoder::schedule::FIRST_LEVEL)?;
-        all.push((format!("{}, tied", list.name), tied));
-    }
-    if let Start::GriffinLim { level, .. } = start {
-        for (_, schedule) in &mut all {
-            *schedule = schedule.tie_to_prior(level)?;
-        }
-    }
-    Ok(all)
 }
 
 fn report(rows: &[Row], as_json: bool) -> Result<()> {
@@ -229,7 +266,7 @@ fn report(rows: &[Row], as_json: bool) -> Result<()> {
 }
 
 /// The levels of the best few of the first number of steps, and all distances.
-fn draw(path: &std::path::Path, rows: &[Row]) -> Result<()> {
+fn draw(path: &Path, rows: &[Row]) -> Result<()> {
     let first = rows.iter().filter(|row| row.schedule.is_some()).map(|row| row.steps).min();
     let sampler = rows.iter().find_map(|row| row.sampler);
     let levels = rows.iter().filter(|row| Some(row.steps) == first && row.sampler == sampler);

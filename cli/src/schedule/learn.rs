@@ -25,7 +25,8 @@ const NOTED: usize = 20;
 ///
 /// Clips that training would hold out for validation, and others where these are few, judge the
 /// candidates, by a weighted sum:
-/// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents. `render` uses what is stored
+/// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + disturbance (after PESQ). The
+/// search starts from everybody else's schedules, too: none is better on these clips. `render` uses what is stored
 /// for its number of steps. Each number is stored as soon as it is learned, and not learned again.
 #[derive(Debug, Args)]
 pub struct LearnArgs {
@@ -120,7 +121,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let source = voice.clone();
     let how = (voice.sampler, start, args.hold_first);
     let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
-    let alone = learner.griffin_lim()?;
+    let alone = learner.judge(&learner.griffin_lim()?)?;
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
     for steps in wanted {
         interrupt::check()?;
@@ -253,11 +254,11 @@ fn report(rows: &[Row], as_json: bool) -> Result<()> {
 }
 
 /// The heads of [`distance_cells`].
-pub(super) const DISTANCE_HEADS: [&str; 6] =
-    ["distance", "LS-MAE", "MR-STFT", "FFE %", "F0 cents", "periodicity"];
+pub(super) const DISTANCE_HEADS: [&str; 7] =
+    ["distance", "LS-MAE", "MR-STFT", "FFE %", "F0 cents", "periodicity", "disturbance"];
 
 /// A distance and its parts, as cells of a table.
-pub(super) fn distance_cells(d: &Distance) -> [String; 6] {
+pub(super) fn distance_cells(d: &Distance) -> [String; 7] {
     [
         format!("{:.4}", d.total),
         format!("{:.4}", d.ls_mae),
@@ -265,5 +266,6 @@ pub(super) fn distance_cells(d: &Distance) -> [String; 6] {
         format!("{:.1}", 100.0 * d.ffe),
         format!("{:.0}", d.f0_rmse_cents),
         format!("{:.4}", d.periodicity_rmse),
+        format!("{:.4}", d.disturbance),
     ]
 }

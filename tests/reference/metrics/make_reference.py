@@ -3,8 +3,8 @@
 
     make_reference.py EVALUATE.py SAMPLES_DIR > reference.json
 
-EVALUATE.py is the project's quality judge (librosa 0.11, SciPy, pyworld; LS-MAE, LS-MSE, MCD13,
-MR-STFT, F0 RMSE, VUV-F1, FFE and the alignment as its README defines them). Each clip of SAMPLES_DIR
+EVALUATE.py is the project's quality judge (librosa 0.11, SciPy, pyworld, pesq; LS-MAE, LS-MSE, MCD13,
+MR-STFT, F0 RMSE, VUV-F1, FFE, PESQ-WB and the alignment as its README defines them). Each clip of SAMPLES_DIR
 is spoilt in ways that need no stored audio: every operation is exact in f32, so the test does the
 same to the same bits.
 """
@@ -41,6 +41,11 @@ def scrambled(x):
     return np.concatenate([np.zeros(240, np.float32), x * np.repeat(signs, 32)[: len(x)]])
 
 
+def matched(x):
+    """As late_and_soft, and brought back to the recording's level by the judge."""
+    return late_and_soft(x)
+
+
 def cut(x):
     """The last quarter is missing."""
     return x[: len(x) * 3 // 4]
@@ -54,7 +59,7 @@ def early(x):
 def main():
     judge, samples = sys.argv[1], Path(sys.argv[2])
     out = {}
-    for kind in (noise, late_and_soft, coarse, scrambled, cut, early):
+    for kind in (noise, late_and_soft, matched, coarse, scrambled, cut, early):
         with tempfile.TemporaryDirectory() as folder:
             ref, gen = Path(folder, "ref"), Path(folder, "gen")
             ref.mkdir(), gen.mkdir()
@@ -64,10 +69,10 @@ def main():
                 sf.write(ref / f"{clip.stem}.wav", x, rate, subtype="FLOAT")
                 sf.write(gen / f"{clip.stem}.wav", kind(x), rate, subtype="FLOAT")
             result = Path(folder, "result.json")
-            subprocess.run([sys.executable, judge, ref, gen, "--metrics", "ls,mrstft,f0", "--json", result, "--quiet"],
-                           check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, judge, ref, gen, "--metrics", "ls,mrstft,f0,pesq", "--json", result, "--quiet"]
+                           + ["--match-level"] * (kind is matched), check=True, stdout=subprocess.DEVNULL)
             out[kind.__name__] = json.loads(result.read_text())
-    keep = ("LS-MAE", "LS-MSE", "MR-STFT", "MCD13", "F0-RMSE", "VUV-F1", "FFE", "lag_ms", "level_dB", "len_ms")
+    keep = ("LS-MAE", "LS-MSE", "MR-STFT", "MCD13", "F0-RMSE", "VUV-F1", "FFE", "PESQ-WB", "lag_ms", "level_dB", "len_ms")
     table = {kind: {"files": {Path(name).stem: {k: row[k] for k in keep} for name, row in r["files"].items()},
                     "ls_mae_mean": [r["summary"]["LS-MAE"][k] for k in ("mean", "ci95", "n")]}
              for kind, r in out.items()}

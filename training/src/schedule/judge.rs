@@ -12,8 +12,8 @@ use vocoder::{Error, Result};
 /// Seconds of a clip that a candidate renders: shorter ones don't serve.
 pub const CLIP_SECONDS: usize = 2;
 
-/// What an F0 frame error of 1, a periodicity error of 1 and 100 cents are worth, LS-MAE and MR-STFT
-/// counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra
+/// What an F0 frame error of 1, a periodicity error of 1 and 100 cents are worth, LS-MAE, MR-STFT and the
+/// loss by disturbance counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra
 /// and voices then weigh as much as each other within a factor of two. Checked against PESQ: nine
 /// renderings of eight clips, from noise, from Griffin-Lim's sound at seven levels and Griffin-Lim
 /// alone, come in the same order by both.
@@ -27,7 +27,7 @@ const LOST_CENTS: f64 = 200.0;
 /// The mean distance of rendered clips from their recordings, and its parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Distance {
-    /// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents.
+    /// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + disturbance.
     pub total: f64,
     /// As [`metrics::Comparison::ls_mae`].
     pub ls_mae: f64,
@@ -39,6 +39,8 @@ pub struct Distance {
     pub f0_rmse_cents: f64,
     /// As [`metrics::Comparison::periodicity_rmse`].
     pub periodicity_rmse: f64,
+    /// What [`metrics::Disturbance::loss`] says: after PESQ.
+    pub disturbance: f64,
 }
 
 /// The clips that candidates are judged by.
@@ -78,41 +80,59 @@ impl Judge {
             let samples: Vec<f32> =
                 clip.samples[from..from + length].iter().map(|v| f32::from(*v) / 32767.0).collect();
             let recording = resample(&samples, mel.sample_rate, SAMPLE_RATE)?;
-            let pitch = pitch::track(&recording);
+            let pitch = pitch::track(&recording)?;
             judged.push(Judged { mel: extractor.extract(&samples)?, recording, pitch });
         }
         Ok(Self { clips: judged, sample_rate: mel.sample_rate })
     }
 
-    /// The distance of the clips as `render` makes them from their mels.
+    /// The recordings, each two seconds at [`SAMPLE_RATE`].
+    pub fn recordings(&self) -> impl Iterator<Item = &[f32]> {
+        self.clips.iter().map(|clip| &clip.recording[..])
+    }
+
+    /// The clips as `render` makes them from their mels, at [`SAMPLE_RATE`] and of the recordings' length.
     ///
     /// # Errors
     /// As those of `render`.
-    pub fn distance(&self, render: impl Fn(&Mel) -> Result<Vec<f32>> + Sync) -> Result<Distance> {
-        let distances: Vec<Distance> = self
-            .clips
-            .par_iter()
-            .map(|clip| self.of_clip(clip, &render(&clip.mel)?))
-            .collect::<Result<_>>()?;
-        Ok(mean(&distances))
+    pub fn sounds(
+        &self,
+        render: impl Fn(&Mel) -> Result<Vec<f32>> + Sync,
+    ) -> Result<Vec<Vec<f32>>> {
+        let sound = |clip: &Judged| {
+            let mut sound = resample(&render(&clip.mel)?, self.sample_rate, SAMPLE_RATE)?;
+            sound.resize(clip.recording.len(), 0.0);
+            Ok(sound)
+        };
+        self.clips.par_iter().map(sound).collect()
     }
 
-    fn of_clip(&self, clip: &Judged, sound: &[f32]) -> Result<Distance> {
-        let mut sound = resample(sound, self.sample_rate, SAMPLE_RATE)?;
-        sound.resize(clip.recording.len(), 0.0);
-        let spectra = metrics::log_mel(&clip.recording, &sound)?;
-        let voices = metrics::of_tracks(&clip.pitch, &pitch::track(&sound));
-        let cents = voices.f0_rmse_cents;
-        Ok(Distance {
-            total: 0.0,
-            ls_mae: spectra.mae,
-            mr_stft: metrics::mr_stft(&clip.recording, &sound),
-            ffe: voices.ffe,
-            f0_rmse_cents: if cents.is_nan() { LOST_CENTS } else { cents },
-            periodicity_rmse: voices.periodicity_rmse,
-        }
-        .summed())
+    /// The mean distance of `sounds` from the recordings.
+    ///
+    /// # Errors
+    /// Sounds that are not finite.
+    pub fn distance(&self, sounds: &[Vec<f32>]) -> Result<Distance> {
+        let pairs = self.clips.par_iter().zip(sounds);
+        let distances: Result<Vec<Distance>> =
+            pairs.map(|(clip, sound)| of_clip(clip, sound)).collect();
+        Ok(mean(&distances?))
     }
+}
+
+fn of_clip(clip: &Judged, sound: &[f32]) -> Result<Distance> {
+    let spectra = metrics::log_mel(&clip.recording, sound)?;
+    let voices = metrics::of_tracks(&clip.pitch, &pitch::track(sound)?);
+    let cents = voices.f0_rmse_cents;
+    Ok(Distance {
+        total: 0.0,
+        ls_mae: spectra.mae,
+        mr_stft: metrics::mr_stft(&clip.recording, sound),
+        ffe: voices.ffe,
+        f0_rmse_cents: if cents.is_nan() { LOST_CENTS } else { cents },
+        periodicity_rmse: voices.periodicity_rmse,
+        disturbance: metrics::disturbance(&clip.recording, sound)?.loss(),
+    }
+    .summed())
 }
 
 impl Distance {
@@ -121,7 +141,8 @@ impl Distance {
             + self.mr_stft
             + FFE_WEIGHT * self.ffe
             + PERIODICITY_WEIGHT * self.periodicity_rmse
-            + HUNDRED_CENTS_WEIGHT * self.f0_rmse_cents / 100.0;
+            + HUNDRED_CENTS_WEIGHT * self.f0_rmse_cents / 100.0
+            + self.disturbance;
         Self { total, ..self }
     }
 }
@@ -137,6 +158,7 @@ fn mean(distances: &[Distance]) -> Distance {
         ffe: of(|d| d.ffe),
         f0_rmse_cents: of(|d| d.f0_rmse_cents),
         periodicity_rmse: of(|d| d.periodicity_rmse),
+        disturbance: of(|d| d.disturbance),
     }
     .summed()
 }

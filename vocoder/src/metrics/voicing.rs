@@ -1,6 +1,7 @@
 //! How two clips differ in pitch and voicing.
 
 use super::pitch::{Frame, track};
+use crate::Result;
 
 /// How far off a pitch may be before it counts as another one, not as a wrong one: a fifth (Chu &
 /// Alwan 2009).
@@ -29,8 +30,11 @@ pub struct VoicingDistance {
 }
 
 /// Compares two clips of one length at [`SAMPLE_RATE`](super::SAMPLE_RATE), as they lie.
-pub fn voicing(reference: &[f32], generated: &[f32]) -> VoicingDistance {
-    of_tracks(&track(reference), &track(generated))
+///
+/// # Errors
+/// Samples that are not finite.
+pub fn voicing(reference: &[f32], generated: &[f32]) -> Result<VoicingDistance> {
+    Ok(of_tracks(&track(reference)?, &track(generated)?))
 }
 
 /// As [`voicing`], of clips whose [pitch](super::pitch) is known.
