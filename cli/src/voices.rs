@@ -61,14 +61,16 @@ pub fn all() -> Vec<(String, PathBuf)> {
 }
 
 /// Where voices are looked for: the folders of [`FOLDERS_VARIABLE`]; `models` beside the program
-/// and above it (a build lies in `target/release`, two folders below it); `models` in the working
-/// directory.
+/// and above it (a build lies in `target/release`, two folders below it); `share/vocoder/models` there
+/// (where the program is installed in a `bin`); `models` in the working directory.
 fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os(FOLDERS_VARIABLE)
         .map(|value| std::env::split_paths(&value).collect())
         .unwrap_or_default();
     if let Ok(program) = std::env::current_exe() {
-        folders.extend(program.ancestors().skip(1).take(3).map(|folder| folder.join("models")));
+        let around = || program.ancestors().skip(1).take(3);
+        folders.extend(around().map(|folder| folder.join("models")));
+        folders.extend(around().map(|folder| folder.join("share/vocoder/models")));
     }
     folders.push("models".into());
     folders
