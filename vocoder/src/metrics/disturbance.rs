@@ -182,13 +182,13 @@ impl Ear {
 
     /// The disturbances of one frame (P.862, section 6).
     fn differ(&self, a: &Powers, b: &Powers) -> Disturbance {
-        let (loud_a, loud_b) = (self.loudness(a), self.loudness(b));
         let (mut squares, mut added) = (0.0, 0.0);
-        for i in 0..BANDS {
-            let masked = MASKED * loud_a[i].min(loud_b[i]);
-            let heard = ((loud_b[i] - loud_a[i]).abs() - masked).max(0.0);
+        let loudness = self.loudness(a).into_iter().zip(self.loudness(b));
+        for ((loud_a, loud_b), (a, b)) in loudness.zip(a.iter().zip(b)) {
+            let masked = MASKED * loud_a.min(loud_b);
+            let heard = ((loud_b - loud_a).abs() - masked).max(0.0);
             squares += (heard * self.width).powi(2) / BANDS as f64;
-            let ratio = ((b[i] + 50.0) / (a[i] + 50.0)).powf(1.2);
+            let ratio = ((b + 50.0) / (a + 50.0)).powf(1.2);
             added += if ratio < 3.0 { 0.0 } else { heard * self.width * ratio.min(12.0) };
         }
         // Soft frames count more.

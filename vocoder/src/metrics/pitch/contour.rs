@@ -81,12 +81,12 @@ fn best(frame: &[Candidate]) -> f64 {
 
 fn without_jumps(f0_hz: &[f64]) -> Vec<f64> {
     let mut kept = vec![0.0; f0_hz.len()];
-    for i in 2..f0_hz.len() {
-        let (now, before) = (f0_hz[i], f0_hz[i - 1]);
-        let line = 2.0 * before - f0_hz[i - 2];
+    for (kept, three) in kept.iter_mut().skip(2).zip(f0_hz.windows(3)) {
+        let (now, before) = (three[2], three[1]);
+        let line = 2.0 * before - three[0];
         // Where there was no pitch before, both are infinite.
         let jumps = ((now - line) / line).abs() > JUMP && (now - before).abs() / before > JUMP;
-        kept[i] = if jumps { 0.0 } else { now };
+        *kept = if jumps { 0.0 } else { now };
     }
     kept
 }

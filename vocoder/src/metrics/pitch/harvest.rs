@@ -98,10 +98,10 @@ fn spread(own: &[Vec<f64>]) -> Vec<Vec<f64>> {
 /// Drops the candidates that no frame beside has a like one of.
 fn drop_lonely(grid: &mut Grid) {
     let before = grid.clone();
-    for frame in 1..grid.len().saturating_sub(1) {
-        for candidate in grid[frame].iter_mut().filter(|candidate| candidate.f0_hz > 0.0) {
+    for (now, three) in grid.iter_mut().skip(1).zip(before.windows(3)) {
+        for candidate in now.iter_mut().filter(|candidate| candidate.f0_hz > 0.0) {
             let apart = |other: &Candidate| (candidate.f0_hz - other.f0_hz).abs() / candidate.f0_hz;
-            let beside = before[frame - 1].iter().chain(&before[frame + 1]);
+            let beside = three[0].iter().chain(&three[2]);
             if beside.map(apart).fold(1.0, f64::min) > NEIGHBOUR {
                 *candidate = Candidate::default();
             }

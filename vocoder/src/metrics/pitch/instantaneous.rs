@@ -69,22 +69,23 @@ impl Window {
     fn at(&self, bins: [usize; HARMONICS]) -> [(f64, f64); HARMONICS] {
         let hz = |bin: usize| bin as f64 * self.rate / self.n_fft as f64;
         let turns = bins.map(|bin| Complex64::from_polar(1.0, -TAU * hz(bin) / self.rate));
-        let mut phases = [Complex64::new(1.0, 0.0); HARMONICS];
-        let mut plain = [Complex64::default(); HARMONICS];
-        let mut derived = [Complex64::default(); HARMONICS];
+        // Of each bin: the phase, X and X'.
+        let mut sums =
+            [(Complex64::new(1.0, 0.0), Complex64::default(), Complex64::default()); HARMONICS];
         for sample in &self.samples {
-            for i in 0..HARMONICS {
-                plain[i] += phases[i] * sample.re;
-                derived[i] += phases[i] * sample.im;
-                phases[i] *= turns[i];
+            for ((phase, plain, derived), turn) in sums.iter_mut().zip(&turns) {
+                *plain += *phase * sample.re;
+                *derived += *phase * sample.im;
+                *phase *= turn;
             }
         }
         std::array::from_fn(|i| {
-            let power = plain[i].norm_sqr();
+            let (_, plain, derived) = sums[i];
+            let power = plain.norm_sqr();
             if power == 0.0 {
                 return (0.0, 0.0);
             }
-            let shift = (plain[i].conj() * derived[i]).im / power * self.rate / TAU;
+            let shift = (plain.conj() * derived).im / power * self.rate / TAU;
             (power.sqrt(), hz(bins[i]) + shift)
         })
     }
