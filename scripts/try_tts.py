@@ -33,7 +33,7 @@ def run(program, *arguments):
 
 def mels_of(program, folder, out):
     """The mels of the wav files in `folder`, by the program: name to [frames, bands]."""
-    run(program, "mel", folder, "-o", out, "--mel-config", "parallel-wavegan-24k", "-q")
+    run(program, "mel", folder, "-o", out, "--config", "parallel-wavegan-24k", "-q")
     return {path.stem: np.load(path).T for path in sorted(out.glob("*.npy"))}
 
 

@@ -3,10 +3,11 @@
 //! Candidates are judged by their sound: the [distance](Distance) of held-out clips rendered with
 //! them from the recordings, all with the same noise. A search descends from the best of a few
 //! seeds: the minimum of the likelihood bound, levels evenly spaced in log-SNR, what was learned for
-//! another number of steps, and everybody else's schedules ([`rivals()`]). The first level is free, too, unless it is held: a chain that starts from
-//! noise at a level of which the network expects signal breaks the promise that the start makes
-//! ([prior mismatch](vocoder::schedule)), and a network that is far from converged may sound better so
-//! than by long steps through levels that it has hardly learned. What the learner finds says which.
+//! another number of steps, and everybody else's schedules ([`rivals()`]). The first level is free, too,
+//! unless it is held: a chain that starts from noise at a level of which the network expects signal
+//! breaks the promise that the start makes ([prior mismatch](vocoder::schedule)), and a network that is
+//! far from converged may sound better so than by long steps through levels that it has hardly learned.
+//! What the learner finds says which.
 
 mod bilateral;
 mod bound;
@@ -71,8 +72,8 @@ pub struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    /// Prepares up to `renders` of `clips` to judge candidates by. Chains start at `start`, whose level is where the search begins, and stays if
-    /// it is `tied`.
+    /// Prepares up to `renders` of `clips` to judge candidates by. Chains start at `start`, whose level is
+    /// where the search begins, and stays if it is `tied`.
     ///
     /// # Errors
     /// No clip of at least two seconds; a device that fails.

@@ -6,10 +6,11 @@ use vocoder::start::Start;
 
 /// The schedules of `steps` steps that go by a name, and the published lists of as many, each with its
 /// name. From noise the lists are there twice: as they are, which tells the network of signal that is
-/// not there, and tied to the prior. From Griffin-Lim's sound all are tied to its level.
+/// not there, and tied to the prior. From Griffin-Lim's sound all are tied to its level, and those are left
+/// out whose next level lies below it.
 ///
 /// # Errors
-/// None for the names and lists that there are; more steps than a schedule can have.
+/// A list that is no schedule; more steps than a schedule can have.
 pub fn rivals(steps: usize, start: Start) -> Result<Vec<(String, Schedule)>> {
     let mut all = Vec::new();
     for name in NAMES {
@@ -25,9 +26,8 @@ pub fn rivals(steps: usize, start: Start) -> Result<Vec<(String, Schedule)>> {
         all.push((format!("{}, tied", list.name), schedule.tie_to_prior(FIRST_LEVEL)?));
     }
     if let Start::GriffinLim { level, .. } = start {
-        for (_, schedule) in &mut all {
-            *schedule = schedule.tie_to_prior(level)?;
-        }
+        let tied = |(name, schedule): (_, Schedule)| Some((name, schedule.tie_to_prior(level).ok()?));
+        all = all.into_iter().filter_map(tied).collect();
     }
     Ok(all)
 }
@@ -51,6 +51,8 @@ mod tests {
         let held = rivals(6, start).unwrap();
         assert!(held.iter().all(|(_, s)| (s.levels()[0] - 0.9).abs() < 1e-9));
         assert_eq!(held.len(), 9);
+        // The second of two linear levels is 0.53.
+        assert!(rivals(2, start).unwrap().iter().all(|(name, _)| name != "linear"));
         assert_eq!(rivals(30, Start::Noise).unwrap().len(), 4);
     }
 }
