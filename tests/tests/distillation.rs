@@ -9,7 +9,7 @@ use std::sync::Arc;
 use training::config::{Distillation, LevelDraw};
 use training::corpus::Corpus;
 use training::distill::Distiller;
-use training::validation::Validator;
+use training::validation::{Judgement, Validator};
 use training::{About, Event, Run, TrainConfig, train};
 use vocoder::config::{ModelConfig, Padding, Prediction};
 use vocoder::voice::Voice;
@@ -113,7 +113,8 @@ fn students_come_near_where_their_teacher_goes() {
 }
 
 /// A streaming network sees one frame ahead; its students, trained by the CPU's own tape as it was, do,
-/// too. That it predicts velocities is nothing to its teacher's steps, which are told in noise.
+/// too. That it predicts velocities is nothing to its teacher's steps, which are told in noise. At a high
+/// level such a teacher errs by little to begin with: what its students learn shows at the lowest.
 #[test]
 fn students_of_a_causal_teacher_of_velocities_come_near_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -125,8 +126,8 @@ fn students_of_a_causal_teacher_of_velocities_come_near_too() {
         folder.path(),
         &teacher,
         [
-            (Distillation::Progressive { steps: 2 }, 80, 0.9),
-            (Distillation::Consistency { levels: 6 }, 100, 0.95),
+            (Distillation::Progressive { steps: 2 }, 60, 0.8),
+            (Distillation::Consistency { levels: 6 }, 60, 0.95),
         ],
     );
     for student in students {
@@ -141,7 +142,8 @@ fn students_of_a_causal_teacher_of_velocities_come_near_too() {
 fn come_near(folder: &Path, teacher: &Path, kinds: [(Distillation, u64, f64); 2]) -> [PathBuf; 2] {
     kinds.map(|(distill, steps, falls)| {
         let config = student(teacher, distill, steps);
-        let run = run(folder, &format!("{steps}"), config, Some(teacher));
+        let name = format!("{distill:?}").split(' ').next().unwrap().to_string();
+        let run = run(folder, &name, config, Some(teacher));
         losses(&run, 1000);
         // How far a step of the student leads from where the teacher goes; it began as its teacher.
         let voice = Voice::load(teacher).unwrap();
@@ -156,7 +158,9 @@ fn come_near(folder: &Path, teacher: &Path, kinds: [(Distillation, u64, f64); 2]
         let student = run.out.join("voice.safetensors");
         let (before, after) = (far(teacher), far(&student));
         println!("{distill:?}: {before:?} to {after:?}");
-        assert!(after.loss < falls * before.loss, "{distill:?}: {before:?} to {after:?}");
+        let lowest = |judgement: &Judgement| judgement.by_level[0].1;
+        let share = lowest(&after) / lowest(&before);
+        assert!(share < falls, "{distill:?}: {before:?} to {after:?}");
         student
     })
 }

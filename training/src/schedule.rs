@@ -283,6 +283,11 @@ impl<'a> Learner<'a> {
                 if self.tied { rival.tie_to_prior(first_level(self.start))? } else { rival };
             seeds.push(rival.levels().iter().map(|l| lambda(*l)).collect());
         }
+        // BDDM's takes a search of its own, which a free first level makes worth while.
+        if !self.tied && self.start == Start::Noise && neighbour.is_none() {
+            let found = self.bilateral(steps)?;
+            seeds.extend(found.map(|s| s.levels().iter().map(|l| lambda(*l)).collect()));
+        }
         for first in firsts.into_iter().map(lambda) {
             if steps == 1 {
                 seeds.push(vec![first]);
