@@ -26,7 +26,8 @@ pub fn rivals(steps: usize, start: Start) -> Result<Vec<(String, Schedule)>> {
         all.push((format!("{}, tied", list.name), schedule.tie_to_prior(FIRST_LEVEL)?));
     }
     if let Start::GriffinLim { level, .. } = start {
-        let tied = |(name, schedule): (_, Schedule)| Some((name, schedule.tie_to_prior(level).ok()?));
+        let tied =
+            |(name, schedule): (_, Schedule)| Some((name, schedule.tie_to_prior(level).ok()?));
         all = all.into_iter().filter_map(tied).collect();
     }
     Ok(all)
