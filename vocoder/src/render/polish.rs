@@ -1,10 +1,8 @@
-//! The last touch: the network's phases, the mel's magnitudes.
+//! The last touch: the network's phases, magnitudes that give the mel.
 //!
 //! A chain of few steps ends a little off the mel that it was given: too soft, and with noise left
 //! between the harmonics. Its phases are what a network is for. Rounds of Griffin-Lim that begin with
-//! the rendered sound keep these and give each frame the magnitudes that the mel asks for. Measured on
-//! 8 clips of a young voice, 6 steps from pure noise: one round raises PESQ-WB from 1.33 to 2.25 and STOI
-//! from 0.82 to 0.93.
+//! the rendered sound keep these and [move](Hold::Mel) its magnitudes until they give the mel.
 
 mod blocks;
 
