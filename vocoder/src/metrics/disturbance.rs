@@ -266,7 +266,7 @@ mod tests {
     fn bursts() -> Vec<f32> {
         let mut clip = vec![0.0; 48_000];
         Noise::new(5).fill(0, 0, &mut clip);
-        let level = |i: usize| if i / 6000 % 2 == 0 { 0.1 } else { 1e-4 };
+        let level = |i: usize| if (i / 6000).is_multiple_of(2) { 0.1 } else { 1e-4 };
         clip.iter_mut().enumerate().for_each(|(i, x)| *x *= level(i));
         clip
     }
