@@ -1,7 +1,7 @@
 //! The pitch of a voice, frame by frame: how high, whether there is one, and how periodic the sound.
 //!
-//! As the figures of the field are made: at 16 kHz every 5 ms, [Harvest](harvest) mended by
-//! [StoneMask](instantaneous) for the pitch, and D4C's [love train](love_train) with a gate on energy for
+//! As the figures of the field are made: at 16 kHz every 5 ms, Harvest (`pitch/harvest.rs`) mended by
+//! StoneMask (`instantaneous.rs`) for the pitch, and D4C's love train (`love_train.rs`) with a gate on energy for
 //! whether there is one. `tests/reference/pitch` has WORLD's own tracks, which these agree with, and the
 //! program that made them.
 
