@@ -232,7 +232,10 @@ impl Search {
             }
             if self.hold == Hold::Mel {
                 let magnitudes = &mut self.magnitudes[range.clone()];
-                magnitudes.iter_mut().zip(&self.before[range]).for_each(|(m, now)| *m = now.norm());
+                magnitudes
+                    .iter_mut()
+                    .zip(&self.before[range])
+                    .for_each(|(m, now)| *m = now.norm_sqr().sqrt());
                 let target = &self.targets[frame * bands..(frame + 1) * bands];
                 self.inverse.fit(target, magnitudes);
             }

@@ -222,7 +222,7 @@ impl Online {
                     magnitudes
                         .iter_mut()
                         .zip(now)
-                        .for_each(|(m, now)| *m += (now.norm() - *m) * SHARE);
+                        .for_each(|(m, now)| *m += (now.norm_sqr().sqrt() - *m) * SHARE);
                     self.inverse.fit(target, magnitudes);
                 }
             }
