@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use vocoder::config::{ModelConfig, Padding};
+use vocoder::config::{LevelEncoding, ModelConfig, Padding, Resampling};
 use vocoder::mel::{Mel, MelConfig};
 use vocoder::network::{Network, initial_weights};
 use vocoder::noise::Noise;
@@ -20,6 +20,20 @@ pub fn tiny_voice(folder: &Path) -> PathBuf {
     let path = folder.join("tiny.safetensors");
     voice.save(&path, Precision::Half).unwrap();
     path
+}
+
+/// An untrained voice of few channels, for what depends on how a voice renders and not on its size.
+pub fn slim_voice(prior: PriorConfig, padding: Padding, resampling: Resampling) -> Voice {
+    let mel = MelConfig::default();
+    let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
+    (model.first, model.stem) = (16, 4);
+    model.down = vec![4, 4, 8, 8];
+    model.up = vec![16, 16, 8, 4, 4];
+    model.level = LevelEncoding::LogSnr { scale: 32.0 };
+    (model.mel_shift, model.mel_scale) = (6.0, 0.3);
+    (model.prior, model.padding, model.resampling) = (prior, padding, resampling);
+    let weights = initial_weights(&model, 3).unwrap();
+    Voice::new(model, mel, weights)
 }
 
 /// An untrained voice whose prediction has unit size, as a trained network's has: its chain neither

@@ -2,30 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::Device;
-use vocoder::config::{LevelEncoding, ModelConfig, Padding, Resampling};
+use vocoder::config::{Padding, Resampling};
 use vocoder::engine::Precision;
-use vocoder::mel::{Mel, MelConfig};
-use vocoder::network::initial_weights;
+use vocoder::mel::Mel;
 use vocoder::prior::PriorConfig;
 use vocoder::render::{BatchRenderer, Polish, Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
-use vocoder::voice::Voice;
-use vocoder_tests::voices::mel;
-
-fn voice(prior: PriorConfig, padding: Padding, resampling: Resampling) -> Voice {
-    let mel = MelConfig::default();
-    let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
-    (model.first, model.stem) = (16, 4);
-    model.down = vec![4, 4, 8, 8];
-    model.up = vec![16, 16, 8, 4, 4];
-    model.level = LevelEncoding::LogSnr { scale: 32.0 };
-    (model.mel_shift, model.mel_scale) = (6.0, 0.3);
-    (model.prior, model.padding, model.resampling) = (prior, padding, resampling);
-    let weights = initial_weights(&model, 3).unwrap();
-    Voice::new(model, mel, weights)
-}
+use vocoder_tests::voices::{mel, slim_voice};
 
 fn settings(sampler: &str, polish: Polish) -> Settings {
     Settings {
@@ -56,7 +41,7 @@ fn a_batch_equals_its_clips_one_by_one() {
         (spectral, Padding::Symmetric, "dpm++2m", 0),
         (spectral, look_ahead, "heun", 1),
     ] {
-        let voice = voice(prior, padding, Resampling::Nearest);
+        let voice = slim_voice(prior, padding, Resampling::Nearest);
         let settings = settings(sampler, Polish::Clip { rounds });
         let clips = clips();
         let batch = BatchRenderer::new(&voice, &Device::Cpu, settings.clone()).unwrap();
@@ -76,7 +61,7 @@ fn a_batch_equals_its_clips_one_by_one() {
 
 #[test]
 fn what_a_batch_cannot_do_is_told() {
-    let linear = voice(PriorConfig::Standard, Padding::Symmetric, Resampling::Linear);
+    let linear = slim_voice(PriorConfig::Standard, Padding::Symmetric, Resampling::Linear);
     let settings = settings("ancestral", Polish::NONE);
     let batch = BatchRenderer::new(&linear, &Device::Cpu, settings.clone()).unwrap();
     let error = batch.render(&clips()).unwrap_err().to_string();

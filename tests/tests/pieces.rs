@@ -3,31 +3,16 @@
 
 use candle_core::Device;
 use proptest::prelude::*;
-use vocoder::config::{LevelEncoding, ModelConfig, Padding};
+use vocoder::config::{Padding, Resampling};
 use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig};
-use vocoder::network::initial_weights;
 use vocoder::prior::PriorConfig;
 use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
 use vocoder::voice::Voice;
-use vocoder_tests::voices::mel;
-
-/// An untrained voice of few channels: what matters here is what its rendering depends on.
-fn voice(prior: PriorConfig, padding: Padding) -> Voice {
-    let mel = MelConfig::default();
-    let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
-    (model.first, model.stem) = (16, 4);
-    model.down = vec![4, 4, 8, 8];
-    model.up = vec![16, 16, 8, 4, 4];
-    model.level = LevelEncoding::LogSnr { scale: 32.0 };
-    (model.mel_shift, model.mel_scale) = (6.0, 0.3);
-    (model.prior, model.padding) = (prior, padding);
-    let weights = initial_weights(&model, 3).unwrap();
-    Voice::new(model, mel, weights)
-}
+use vocoder_tests::voices::{mel, slim_voice};
 
 fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
     Settings {
@@ -69,7 +54,7 @@ proptest! {
     ) {
         let padding =
             if causal { Padding::Causal { look_ahead: 2 } } else { Padding::Symmetric };
-        let voice = voice(PRIORS[prior], padding);
+        let voice = slim_voice(PRIORS[prior], padding, Resampling::Nearest);
         let mel = mel(frames);
         let settings = |chunk| Settings { polish: polish.parse().unwrap(), ..settings(steps, sampler, chunk) };
         let whole = render(&voice, settings(1000), &mel);
@@ -81,7 +66,7 @@ proptest! {
 
     #[test]
     fn frames_may_come_in_any_pieces(cut in 1usize..59, chunk in 8usize..30) {
-        let voice = voice(PRIORS[2], Padding::Symmetric);
+        let voice = slim_voice(PRIORS[2], Padding::Symmetric, Resampling::Nearest);
         let mel = mel(60);
         let whole = render(&voice, settings(2, "ancestral", 20), &mel);
         let mut renderer =
@@ -100,7 +85,7 @@ proptest! {
 
 #[test]
 fn the_seed_fixes_the_output_and_another_changes_it() {
-    let voice = voice(PRIORS[2], Padding::Symmetric);
+    let voice = slim_voice(PRIORS[2], Padding::Symmetric, Resampling::Nearest);
     let mel = mel(20);
     let one = render(&voice, settings(3, "ancestral", 8), &mel);
     assert!(one == render(&voice, settings(3, "ancestral", 8), &mel));
@@ -111,7 +96,7 @@ fn the_seed_fixes_the_output_and_another_changes_it() {
 #[test]
 fn a_chunk_without_its_context_would_differ() {
     // Guards the tests above: the network does look beyond the chunk.
-    let voice = voice(PRIORS[0], Padding::Symmetric);
+    let voice = slim_voice(PRIORS[0], Padding::Symmetric, Resampling::Nearest);
     let whole = render(&voice, settings(1, "ddim", 1000), &mel(40));
     let mel = mel(40);
     let half = Mel::new(mel.config.clone(), mel.data[..20 * 128].to_vec()).unwrap();
@@ -121,7 +106,7 @@ fn a_chunk_without_its_context_would_differ() {
 
 #[test]
 fn mels_of_other_settings_are_refused() {
-    let voice = voice(PRIORS[0], Padding::Symmetric);
+    let voice = slim_voice(PRIORS[0], Padding::Symmetric, Resampling::Nearest);
     let config = MelConfig::preset("hifigan-22k").unwrap();
     let mel = Mel::new(config.clone(), vec![config.min_value(); 80 * 4]).unwrap();
     let mut renderer = Renderer::new(&voice, &Device::Cpu, settings(1, "ddim", 8)).unwrap();
