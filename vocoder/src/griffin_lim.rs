@@ -8,6 +8,7 @@
 //! Masuyama, Ueno & Ono (2025, arXiv 2501.05557) do by another algorithm. A mel does not say how a band is
 //! spread over its bins; that a sound has these spectra does.
 
+mod aim;
 mod magnitudes;
 mod online;
 
@@ -17,6 +18,7 @@ use crate::mel::{Mel, MelConfig};
 use crate::noise::Noise;
 use crate::stft::Stft;
 use crate::{Error, Result};
+use aim::{Aim, with_magnitude};
 pub(crate) use magnitudes::MelInverse;
 pub(crate) use online::Online;
 
@@ -105,7 +107,7 @@ impl GriffinLim {
         let pad = mel.config.pad();
         search.padded.fill(0.0);
         search.padded.iter_mut().skip(pad).zip(sound).for_each(|(to, from)| *to = *from);
-        search.improve_phases();
+        search.improve();
         Ok(search.run(self.iterations.saturating_sub(1), &mel.config, length))
     }
 
@@ -141,14 +143,12 @@ struct Search {
     stft: Stft,
     frames: usize,
     momentum: f32,
-    hold: Hold,
-    inverse: MelInverse,
+    aim: Aim,
     /// `[frames][n_mels]`: see [`MelInverse::target`].
     targets: Vec<f32>,
     magnitudes: Vec<f32>,
-    /// Unit phases; their magnitude is in `magnitudes`.
-    phases: Vec<Complex32>,
-    /// The spectra of the sound of the iteration before.
+    /// See [`aim::Frame`].
+    spectra: Vec<Complex32>,
     before: Vec<Complex32>,
     /// Of the padded sound, for [`Stft::add`].
     gains: Vec<f32>,
@@ -160,29 +160,29 @@ impl Search {
         let config = &mel.config;
         let stft = Stft::new(config.n_fft, config.hop, config.window);
         let (frames, bins) = (mel.frames, stft.bins());
-        let mut inverse = MelInverse::new(config);
+        // Over whole clips magnitudes may go all the way to the sound's: they don't stray.
+        let mut aim = Aim::new(config, settings.hold, 1.0);
         let mut magnitudes = vec![0.0; frames * bins];
-        let mut phases = vec![Complex32::ZERO; frames * bins];
+        let mut spectra = vec![Complex32::ZERO; frames * bins];
         let mut targets = vec![0.0; frames * config.n_mels];
         let noise = Noise::new(settings.seed);
         let mut parts = vec![0.0; 2 * bins];
         for (frame, target) in targets.chunks_exact_mut(config.n_mels).enumerate() {
             let range = frame * bins..(frame + 1) * bins;
-            inverse.spread(mel.frame(frame), &mut magnitudes[range.clone()]);
-            inverse.target(mel.frame(frame), target);
+            aim.begin(mel.frame(frame), &mut magnitudes[range.clone()], target);
             noise.fill((first + frame) as u64, 0, &mut parts);
-            for (phase, part) in phases[range].iter_mut().zip(parts.chunks_exact(2)) {
-                *phase = unit(Complex32::new(part[0], part[1]));
+            let spectrum = spectra[range.clone()].iter_mut().zip(&magnitudes[range]);
+            for ((value, magnitude), part) in spectrum.zip(parts.chunks_exact(2)) {
+                *value = with_magnitude(Complex32::new(part[0], part[1]), *magnitude);
             }
         }
         Self {
             frames,
             momentum: settings.momentum,
-            hold: settings.hold,
-            inverse,
+            aim,
             targets,
             magnitudes,
-            phases,
+            spectra,
             before: vec![Complex32::ZERO; frames * bins],
             gains: stft.gains(frames),
             padded: vec![0.0; stft.length(frames)],
@@ -193,7 +193,7 @@ impl Search {
     fn run(mut self, iterations: usize, config: &MelConfig, length: usize) -> Vec<f32> {
         for _ in 0..iterations {
             self.synthesise();
-            self.improve_phases();
+            self.improve();
         }
         self.synthesise();
         // Frame 0 begins `pad` samples before the clip does. Where frames are centred, the last
@@ -204,49 +204,34 @@ impl Search {
         sound
     }
 
-    /// The sound whose spectra are nearest to `magnitudes` with `phases`.
+    /// The sound whose spectra are nearest to `spectra`.
     fn synthesise(&mut self) {
-        let bins = self.stft.bins();
         self.padded.fill(0.0);
-        for frame in 0..self.frames {
-            let range = frame * bins..(frame + 1) * bins;
-            let spectrum = self.magnitudes[range.clone()].iter().zip(&self.phases[range]);
-            self.stft.add(spectrum.map(|(m, p)| p * m), frame, &mut self.padded);
+        for (frame, spectrum) in self.spectra.chunks_exact(self.stft.bins()).enumerate() {
+            self.stft.add(spectrum, frame, &mut self.padded);
         }
         self.padded.iter_mut().zip(&self.gains).for_each(|(x, gain)| *x *= gain);
     }
 
-    /// The phases of t_n + alpha (t_n - t_{n-1}), t being the spectra of the sound (Perraudin et al.
-    /// 2013, algorithm 2), and, held to the mel, the magnitudes of t_n brought to it.
-    fn improve_phases(&mut self) {
+    /// A round's spectra from those of the sound.
+    fn improve(&mut self) {
         let bins = self.stft.bins();
         let bands = self.targets.len() / self.frames;
         for frame in 0..self.frames {
             let range = frame * bins..(frame + 1) * bins;
-            let spectrum = self.stft.analyse(&self.padded, frame);
-            let (phases, before) =
-                (&mut self.phases[range.clone()], &mut self.before[range.clone()]);
-            for ((phase, before), &now) in phases.iter_mut().zip(before).zip(spectrum) {
-                *phase = unit(now + (now - *before) * self.momentum);
-                *before = now;
-            }
-            if self.hold == Hold::Mel {
-                let magnitudes = &mut self.magnitudes[range.clone()];
-                magnitudes
-                    .iter_mut()
-                    .zip(&self.before[range])
-                    .for_each(|(m, now)| *m = now.norm_sqr().sqrt());
-                let target = &self.targets[frame * bands..(frame + 1) * bands];
-                self.inverse.fit(target, magnitudes);
-            }
+            let now = self.stft.analyse(&self.padded, frame);
+            self.aim.advance(
+                now,
+                self.momentum,
+                &mut aim::Frame {
+                    target: &self.targets[frame * bands..(frame + 1) * bands],
+                    magnitudes: &mut self.magnitudes[range.clone()],
+                    before: &mut self.before[range.clone()],
+                    spectrum: &mut self.spectra[range],
+                },
+            );
         }
     }
-}
-
-/// `value` over its magnitude; 0 of 0.
-fn unit(value: Complex32) -> Complex32 {
-    let square = value.norm_sqr();
-    if square > 1e-30 { value * (1.0 / square.sqrt()) } else { Complex32::ZERO }
 }
 
 #[cfg(test)]

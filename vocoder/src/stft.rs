@@ -95,13 +95,8 @@ impl Stft {
     /// Adds the windowed inverse transform of frame `index` to `padded`. With all frames added and
     /// [`Stft::gains`] multiplied in, this is the signal whose transform is nearest to the spectra
     /// in least squares (Griffin & Lim 1984, eq. 6).
-    pub(crate) fn add(
-        &mut self,
-        spectrum: impl Iterator<Item = Complex32>,
-        index: usize,
-        padded: &mut [f32],
-    ) {
-        self.spectrum.iter_mut().zip(spectrum).for_each(|(bin, value)| *bin = value);
+    pub(crate) fn add(&mut self, spectrum: &[Complex32], index: usize, padded: &mut [f32]) {
+        self.spectrum.copy_from_slice(spectrum);
         // A real signal has no phase at 0 Hz and at half the rate; the transform insists on it.
         let last = self.bins() - 1;
         self.spectrum[0].im = 0.0;
@@ -221,7 +216,7 @@ mod tests {
             let mut back = vec![0.0; padded.len()];
             for index in 0..12 {
                 let spectrum = stft.analyse(&padded, index).to_vec();
-                stft.add(spectrum.into_iter(), index, &mut back);
+                stft.add(&spectrum, index, &mut back);
             }
             back.iter_mut().zip(stft.gains(12)).for_each(|(x, gain)| *x *= gain);
             for i in n_fft..padded.len() - n_fft {

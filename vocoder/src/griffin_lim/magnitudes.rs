@@ -1,5 +1,7 @@
 //! Bands to bins: magnitudes that give a mel, from nothing or from magnitudes that nearly do.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::mel::{MelConfig, Power, filter_bank, hann};
 
 /// Rounds of the multiplicative update. 30 leave 0.1 % of a band's value in the mean.
@@ -15,6 +17,7 @@ const LEAST: f32 = 1e-9;
 /// It starts from the bands' mean values, spread by the transposed bank, and so ends near a smooth
 /// solution: A has far fewer rows than columns, and many x fit.
 pub(crate) struct MelInverse {
+    arch: Arch,
     config: MelConfig,
     bands: Vec<Band>,
     /// What the magnitudes were divided by in the mel ([`MelConfig::unit_window`]).
@@ -27,7 +30,10 @@ pub(crate) struct MelInverse {
     shares: Vec<f32>,
 }
 
-/// The bins of a band that carry weight.
+/// Bins that are added up side by side, so that a register can hold them.
+const LANES: usize = 8;
+
+/// The bins of a band that carry weight, and as many beside them as make up [`LANES`].
 struct Band {
     first: usize,
     weights: Vec<f32>,
@@ -43,6 +49,7 @@ impl MelInverse {
         bands.iter().for_each(|band| band.add_to(1.0, &mut shares));
         shares.iter_mut().filter(|sum| **sum > 0.0).for_each(|sum| *sum = 1.0 / *sum);
         Self {
+            arch: Arch::new(),
             bands,
             shares,
             gain: if config.unit_window { window_energy.sqrt() } else { 1.0 },
@@ -55,6 +62,11 @@ impl MelInverse {
 
     /// Magnitudes (`n_fft / 2 + 1`) that give the mel values `frame`. Bins outside all bands get 0.
     pub(crate) fn spread(&mut self, frame: &[f32], magnitudes: &mut [f32]) {
+        self.arch.dispatch(Spread { inverse: self, frame, magnitudes });
+    }
+
+    #[inline(always)]
+    fn spread_here(&mut self, frame: &[f32], magnitudes: &mut [f32]) {
         for (target, &value) in self.target.iter_mut().zip(frame) {
             *target = self.config.expand(value);
         }
@@ -91,6 +103,9 @@ impl MelInverse {
     /// a band is spread over its bins: one round of the multiplicative update for the divergence of A x
     /// from the target (Lee & Seung 2001, equation 5), x <- x A'(b / A x) / A'1. Bins outside all bands
     /// get 0.
+    ///
+    /// Inlined, to be compiled for its caller's instruction set.
+    #[inline(always)]
     pub(crate) fn fit(&mut self, target: &[f32], magnitudes: &mut [f32]) {
         let energy = self.config.power == Power::Energy;
         for (x, magnitude) in self.denominator.iter_mut().zip(&*magnitudes) {
@@ -126,22 +141,55 @@ impl MelInverse {
     }
 }
 
+/// [`MelInverse::spread`], compiled for each instruction set.
+struct Spread<'a> {
+    inverse: &'a mut MelInverse,
+    frame: &'a [f32],
+    magnitudes: &'a mut [f32],
+}
+
+impl WithSimd for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.inverse.spread_here(self.frame, self.magnitudes);
+    }
+}
+
 impl Band {
     fn from_row(row: &[f32]) -> Self {
         let first = row.iter().position(|&w| w > 0.0).unwrap_or(0);
         let end = row.iter().rposition(|&w| w > 0.0).map_or(first, |last| last + 1);
-        let weights = row[first..end].to_vec();
+        let width = (end - first).next_multiple_of(LANES).min(row.len());
+        let first = first.min(row.len() - width);
+        let weights = row[first..first + width].to_vec();
         Self { first, sum: weights.iter().sum(), weights }
     }
 
     /// This row of A times x.
+    #[inline(always)]
     fn of(&self, x: &[f32]) -> f32 {
-        self.weights.iter().zip(&x[self.first..]).map(|(w, x)| w * x).sum()
+        let mut lanes = [0.0; LANES];
+        let (weights, rest) = self.weights.as_chunks::<LANES>();
+        let (x, x_rest) = x[self.first..][..self.weights.len()].as_chunks::<LANES>();
+        for (w, x) in weights.iter().zip(x) {
+            lanes.iter_mut().zip(w).zip(x).for_each(|((sum, w), x)| *sum += w * x);
+        }
+        let rest: f32 = rest.iter().zip(x_rest).map(|(w, x)| w * x).sum();
+        let [a, b, c, d, e, f, g, h] = lanes;
+        ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest
     }
 
     /// Adds `value` times this row of A.
+    #[inline(always)]
     fn add_to(&self, value: f32, out: &mut [f32]) {
-        out[self.first..].iter_mut().zip(&self.weights).for_each(|(out, w)| *out += w * value);
+        let (weights, rest) = self.weights.as_chunks::<LANES>();
+        let (out, out_rest) = out[self.first..][..self.weights.len()].as_chunks_mut::<LANES>();
+        for (out, w) in out.iter_mut().zip(weights) {
+            out.iter_mut().zip(w).for_each(|(out, w)| *out += w * value);
+        }
+        out_rest.iter_mut().zip(rest).for_each(|(out, w)| *out += w * value);
     }
 }
 

@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 use realfft::num_complex::Complex32;
 
-use super::magnitudes::MelInverse;
-use super::{Hold, unit};
+use super::Hold;
+use super::aim::{self, Aim};
 use crate::mel::MelConfig;
 use crate::stft::Stft;
 
@@ -35,9 +35,8 @@ pub(crate) struct Online {
     rounds: usize,
     ahead: usize,
     lag: usize,
-    hold: Hold,
     stft: Stft,
-    inverse: MelInverse,
+    aim: Aim,
     /// Of all windows that lie on a sample, by its place modulo the hop.
     full: Vec<f32>,
     /// The frame to settle next. Buffers of samples begin with its Fourier block.
@@ -71,9 +70,10 @@ struct Frame {
 #[derive(Default)]
 struct Scratch {
     signal: Vec<f32>,
-    weights: Vec<f32>,
-    /// `[frames][bins]`.
-    phases: Vec<Complex32>,
+    /// What the signal's sum is multiplied with.
+    gains: Vec<f32>,
+    /// `[frames][bins]`: see [`aim::Frame`].
+    spectra: Vec<Complex32>,
     before: Vec<Complex32>,
 }
 
@@ -95,8 +95,7 @@ impl Online {
             rounds,
             ahead,
             lag,
-            hold,
-            inverse: MelInverse::new(config),
+            aim: Aim::new(config, hold, SHARE),
             full,
             frame: 0,
             frames: VecDeque::new(),
@@ -126,8 +125,7 @@ impl Online {
             let mut frame = self.spare.pop().unwrap_or_default();
             frame.magnitudes.resize(self.stft.bins(), 0.0);
             frame.target.resize(self.bands, 0.0);
-            self.inverse.spread(values, &mut frame.magnitudes);
-            self.inverse.target(values, &mut frame.target);
+            self.aim.begin(values, &mut frame.magnitudes, &mut frame.target);
             self.frames.push_back(frame);
         }
         self.sound.extend_from_slice(sound);
@@ -173,18 +171,19 @@ impl Online {
 
     /// Searches phases for the first frames and settles the first of them.
     fn settle(&mut self) {
-        let Self { stft, scratch, frames, sums, weights, .. } = self;
+        let Self { stft, aim, scratch, frames, sums, weights, .. } = self;
+        let Scratch { signal, gains, spectra, before } = scratch;
         let count = frames.len().min(self.ahead + 1);
         let (bins, span) = (stft.bins(), stft.length(count));
         let scale = stft.scale();
-        scratch.phases.resize(count * bins, Complex32::ZERO);
-        scratch.before.resize(count * bins, Complex32::ZERO);
+        spectra.resize(count * bins, Complex32::ZERO);
+        before.resize(count * bins, Complex32::ZERO);
 
         // Sound that comes with this frame's mel, however much more of it is there.
         let end = (self.pad + (self.ahead + 1) * self.hop).saturating_sub(self.lag * self.hop);
         let sound = &self.sound[..end.min(self.sound.len())];
-        scratch.signal.clear();
-        scratch.signal.extend((0..span).map(|i| {
+        signal.clear();
+        signal.extend((0..span).map(|i| {
             let sound = sound.get(i).copied().unwrap_or(0.0);
             let full = self.full[(i + self.hop - stft.margin() % self.hop) % self.hop];
             if full < LEAST_WEIGHT {
@@ -192,43 +191,33 @@ impl Online {
             }
             (sums[i] * scale + sound * (full - weights[i]).max(0.0)) / full
         }));
-        scratch.analyse(stft, count, |now, _| now);
-        scratch.before.copy_from_slice(&scratch.phases);
-        scratch.normalise();
+        gains.clear();
+        gains.extend_from_slice(&weights[..span]);
+        (0..count).for_each(|index| stft.add_weights(index, gains));
+        gains.iter_mut().for_each(|gain| *gain = scale / gain.max(LEAST_WEIGHT));
 
-        scratch.weights.clear();
-        scratch.weights.extend_from_slice(&weights[..span]);
-        for index in 0..count {
-            stft.add_weights(index, &mut scratch.weights);
-        }
-        for round in 0..self.rounds {
-            scratch.signal.clear();
-            scratch.signal.extend_from_slice(&sums[..span]);
-            for (index, frame) in frames.iter().take(count).enumerate() {
-                let phases = &scratch.phases[index * bins..(index + 1) * bins];
-                let spectrum = phases.iter().zip(&frame.magnitudes).map(|(p, m)| p * m);
-                stft.add(spectrum, index, &mut scratch.signal);
+        for round in 0..=self.rounds {
+            if round > 0 {
+                signal.copy_from_slice(&sums[..span]);
+                for (index, spectrum) in spectra.chunks_exact(bins).enumerate() {
+                    stft.add(spectrum, index, signal);
+                }
+                signal.iter_mut().zip(&*gains).for_each(|(value, gain)| *value *= gain);
             }
-            for (value, weight) in scratch.signal.iter_mut().zip(&scratch.weights) {
-                *value *= scale / weight.max(LEAST_WEIGHT);
-            }
-            // There is nothing to extrapolate from in the first round.
-            let momentum = if round == 0 { 0.0 } else { MOMENTUM };
-            scratch.analyse(stft, count, |now, before| now + (now - before) * momentum);
-            scratch.normalise();
-            if self.hold == Hold::Mel {
-                let spectra = scratch.before.chunks_exact(bins);
-                for (Frame { target, magnitudes }, now) in frames.iter_mut().zip(spectra) {
-                    magnitudes
-                        .iter_mut()
-                        .zip(now)
-                        .for_each(|(m, now)| *m += (now.norm_sqr().sqrt() - *m) * SHARE);
-                    self.inverse.fit(target, magnitudes);
+            let parts = spectra.chunks_exact_mut(bins).zip(before.chunks_exact_mut(bins));
+            for ((index, frame), (spectrum, before)) in frames.iter_mut().enumerate().zip(parts) {
+                let Frame { target, magnitudes } = frame;
+                let mut frame = aim::Frame { target, magnitudes, before, spectrum };
+                let now = stft.analyse(signal, index);
+                match round {
+                    0 => aim.start(now, &mut frame),
+                    // There is nothing to extrapolate from in the first round.
+                    1 => aim.advance(now, 0.0, &mut frame),
+                    _ => aim.advance(now, MOMENTUM, &mut frame),
                 }
             }
         }
-        let spectrum = scratch.phases.iter().zip(&frames[0].magnitudes).map(|(p, m)| p * m);
-        stft.add(spectrum, 0, sums);
+        stft.add(&spectra[..bins], 0, sums);
         stft.add_weights(0, weights);
     }
 
@@ -252,31 +241,6 @@ impl Online {
         self.sound.drain(..self.hop.min(self.sound.len()));
         self.spare.extend(self.frames.pop_front());
         self.frame += 1;
-    }
-}
-
-impl Scratch {
-    /// `phases` of `signal`'s spectra and those of the round before, through `from`.
-    fn analyse(
-        &mut self,
-        stft: &mut Stft,
-        count: usize,
-        from: impl Fn(Complex32, Complex32) -> Complex32,
-    ) {
-        let bins = stft.bins();
-        for index in 0..count {
-            let range = index * bins..(index + 1) * bins;
-            let spectrum = stft.analyse(&self.signal, index);
-            let (phases, before) = (&mut self.phases[range.clone()], &mut self.before[range]);
-            for ((phase, before), &now) in phases.iter_mut().zip(before).zip(spectrum) {
-                *phase = from(now, *before);
-                *before = now;
-            }
-        }
-    }
-
-    fn normalise(&mut self) {
-        self.phases.iter_mut().for_each(|phase| *phase = unit(*phase));
     }
 }
 
