@@ -2,6 +2,8 @@
 
 use std::f64::consts::TAU;
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::mel::{MelConfig, filter_bank};
 
 /// Points of the power spectrum from 0 Hz to half the sample rate: finer than any envelope.
@@ -14,6 +16,7 @@ const WHITE: f64 = 1e-5;
 /// response is the frame's envelope, by linear prediction (Markel & Gray 1976, chapter 3).
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
+    arch: Arch,
     /// Per point: the bands on either side and how far it is on the way.
     between: Vec<(usize, usize, f64)>,
     /// Per band: its share of the mean square over the number of points that it covers.
@@ -65,7 +68,7 @@ impl Envelope {
             })
             .collect();
         let least = f64::from(floor).powi(2);
-        Envelope { between, per_point, cosines, order, least }
+        Envelope { arch: Arch::new(), between, per_point, cosines, order, least }
     }
 
     /// From each band's share of the mean square: the frame's deviation, and the `order` reflection
@@ -81,13 +84,40 @@ impl Envelope {
             .iter()
             .map(|&(low, high, part)| (logs[low] + (logs[high] - logs[low]) * part).exp())
             .collect();
-        let mut correlation: Vec<f64> = self
-            .cosines
-            .chunks(POINTS)
-            .map(|row| row.iter().zip(&powers).map(|(cosine, power)| cosine * power).sum())
-            .collect();
+        let mut correlation = vec![0.0; self.order + 1];
+        self.arch.dispatch(Products {
+            rows: &self.cosines,
+            powers: &powers,
+            out: &mut correlation,
+        });
         correlation[0] += correlation[0] * WHITE + self.least;
         (correlation[0].sqrt() as f32, levinson(&correlation, self.order))
+    }
+}
+
+/// Of each row of POINTS values its inner product with `powers`, in the same order of additions for every
+/// instruction set.
+struct Products<'a> {
+    rows: &'a [f64],
+    powers: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Enough sums side by side to hide what an addition takes.
+        const LANES: usize = 16;
+        let powers = self.powers.as_chunks::<LANES>().0;
+        for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(POINTS)) {
+            let mut lanes = [0.0; LANES];
+            for (row, powers) in row.as_chunks::<LANES>().0.iter().zip(powers) {
+                lanes.iter_mut().zip(row).zip(powers).for_each(|((sum, a), b)| *sum += a * b);
+            }
+            *out = lanes.iter().sum();
+        }
     }
 }
 
