@@ -26,16 +26,23 @@ pub(super) struct Conv<T> {
     pub dilation: usize,
     /// Rows of zeros before the signal: tap `k` of row `t` reads row `t + k * dilation - left`.
     pub left: usize,
-    /// Whether it is computed in Winograd's tiles.
-    tiled: bool,
     /// Channels in, with padding.
     depth: usize,
     /// Channels out of a panel.
     width: usize,
-    /// `[panel][point]` of [`Panel::weights`]; in the direct form there are no points.
-    weights: Vec<T>,
+    /// One of the two is there, or both.
+    direct: Option<Form<T>>,
+    tiled: Option<Form<T>>,
     /// `[co]` with padding.
     bias: Vec<f32>,
+}
+
+/// Weights as one way of computing reads them.
+struct Form<T> {
+    /// Whether it is Winograd's tiles.
+    tiled: bool,
+    /// `[panel][point]` of [`Panel::weights`]; in the direct form there are no points.
+    weights: Vec<T>,
 }
 
 /// Where a convolution reads.
@@ -82,35 +89,35 @@ pub(super) struct Epilogue<'a> {
 }
 
 impl<T: Scratched> Conv<T> {
-    /// Packs `weight` `[taps, ci, co]` for `isa` and for the form that is fastest for the shape.
+    /// Packs `weight` `[taps, ci, co]` for `isa` and for the form that is fastest for the shape; `few`: rows
+    /// may come a few at a time, so that the form depends on how many there are.
     pub fn new(
         isa: Isa,
         (taps, ci, co): (usize, usize, usize),
         weight: &[f32],
         bias: &[f32],
-        dilation: usize,
-        left: usize,
+        (dilation, left): (usize, usize),
+        few: bool,
     ) -> Self {
-        let tiled = tiles_pay::<T>(taps, ci, co);
-        Self::in_form(isa, (taps, ci, co), weight, bias, (dilation, left), tiled)
+        let wide = co.next_multiple_of(LANES);
+        let mut bias = bias.to_vec();
+        bias.resize(wide, 0.0);
+        let (depth, width) = (ci.next_multiple_of(T::DEPTH), panel_width(wide));
+        let mut conv =
+            Conv { ci, co, taps, dilation, left, depth, width, direct: None, tiled: None, bias };
+        let tiles = tiles_pay::<T>(taps, ci, co);
+        conv.tiled = tiles.then(|| conv.pack(isa, weight, true));
+        conv.direct = (few || !tiles).then(|| conv.pack(isa, weight, false));
+        conv
     }
 
-    /// As [`Conv::new`], in Winograd's tiles (for three taps) or the direct form.
-    fn in_form(
-        isa: Isa,
-        (taps, ci, co): (usize, usize, usize),
-        weight: &[f32],
-        bias: &[f32],
-        (dilation, left): (usize, usize),
-        tiled: bool,
-    ) -> Self {
-        let depth = ci.next_multiple_of(T::DEPTH);
+    /// The weights for Winograd's tiles (of three taps) or for the direct form.
+    fn pack(&self, isa: Isa, weight: &[f32], tiled: bool) -> Form<T> {
+        let Conv { ci, co, taps, depth, width, .. } = *self;
         let points = if tiled { POINTS } else { taps };
-        let wide = co.next_multiple_of(LANES);
-        let width = panel_width(wide);
         let columns = T::columns(isa, width);
         let groups = width / columns;
-        let mut weights = vec![T::default(); points * depth * wide];
+        let mut weights = vec![T::default(); points * depth * self.bias.len()];
         let at = |point: usize, c: usize, o: usize| {
             let (panel, group, column) = (o / width, o % width / columns, o % columns);
             // See `Panel::weights`: a point is a job, while all taps are one.
@@ -131,9 +138,21 @@ impl<T: Scratched> Conv<T> {
                 }
             }
         }
-        let mut bias = bias.to_vec();
-        bias.resize(wide, 0.0);
-        Conv { ci, co, taps, dilation, left, tiled, depth, width, weights, bias }
+        Form { tiled, weights }
+    }
+
+    /// The form that is faster for `rows` rows.
+    fn form(&self, rows: usize) -> &Form<T> {
+        match (&self.direct, &self.tiled) {
+            (Some(direct), Some(tiled)) => {
+                let in_tiles = POINTS * tiles(rows, self.dilation).next_multiple_of(LEAST_GROUP);
+                let in_rows = self.taps * rows.next_multiple_of(LEAST_GROUP);
+                // Tiles have twice the weights to read.
+                if in_tiles < in_rows { tiled } else { direct }
+            }
+            (Some(form), None) | (None, Some(form)) => form,
+            (None, None) => unreachable!("packed in `new`"),
+        }
     }
 
     /// Rows that it looks ahead.
@@ -143,7 +162,8 @@ impl<T: Scratched> Conv<T> {
 
     /// Bytes of weights.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.weights.as_slice())
+        let forms = self.direct.iter().chain(&self.tiled);
+        forms.map(|form| size_of_val(form.weights.as_slice())).sum()
     }
 
     /// Computes the rows of `out` `[rows][co]`, the first being row `from` of the clip. What is stored
@@ -162,13 +182,14 @@ impl<T: Scratched> Conv<T> {
             return;
         }
         let threads = rayon::current_num_threads();
+        let form = self.form(rows);
         let (unit, products) =
-            if self.tiled { (TILE * self.dilation, POINTS.div_ceil(TILE)) } else { (1, 1) };
+            if form.tiled { (TILE * self.dilation, POINTS.div_ceil(TILE)) } else { (1, 1) };
         let per_row = products * self.depth * size_of::<T>();
         let most = (TASK_BYTES / per_row).max(1);
         let tasks = rows.div_ceil(most).next_multiple_of(threads);
         let per_task = rows.div_ceil(tasks).next_multiple_of(unit);
-        self.split(isa, input, (from, 0, per_task), epilogue, raw, out);
+        self.split(isa, form, input, (from, 0, per_task), epilogue, raw, out);
     }
 
     /// Halves the rows until a task is left; `(first row of the clip, first row of the epilogue, rows
@@ -176,6 +197,7 @@ impl<T: Scratched> Conv<T> {
     fn split(
         &self,
         isa: Isa,
+        form: &Form<T>,
         input: Input<'_>,
         (from, at, per_task): (usize, usize, usize),
         epilogue: Epilogue<'_>,
@@ -188,10 +210,10 @@ impl<T: Scratched> Conv<T> {
             let (left, right) = out.split_at_mut(rows * self.co);
             let (raw_left, raw_right) = raw.split_at_mut((rows * self.co).min(raw.len()));
             rayon::join(
-                || self.split(isa, input, (from, at, per_task), epilogue, raw_left, left),
+                || self.split(isa, form, input, (from, at, per_task), epilogue, raw_left, left),
                 || {
                     let place = (from + rows, at + rows, per_task);
-                    self.split(isa, input, place, epilogue, raw_right, right);
+                    self.split(isa, form, input, place, epilogue, raw_right, right);
                 },
             );
             return;
@@ -199,6 +221,7 @@ impl<T: Scratched> Conv<T> {
         T::with_scratch(|scratch| {
             isa.arch().dispatch(Task {
                 conv: self,
+                form,
                 isa,
                 input,
                 from,
@@ -216,6 +239,14 @@ impl<T: Scratched> Conv<T> {
 /// bench`): for narrower layers the transforms cost more than the multiplications that they save.
 fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
     taps == 3 && ci.min(co) >= if T::DEPTH == 1 { 32 } else { 96 }
+}
+
+/// Rows that register tiles compute at least, however few there are ([`Panel`](crate::kernel::panel::Panel)).
+const LEAST_GROUP: usize = 3;
+
+/// Tiles that cover `rows` rows, phase by phase of the dilation.
+fn tiles(rows: usize, dilation: usize) -> usize {
+    (0..dilation.min(rows)).map(|phase| (rows - phase).div_ceil(dilation).div_ceil(TILE)).sum()
 }
 
 /// Buffers of a thread: packed inputs and sums.
@@ -260,6 +291,21 @@ mod tests {
         out
     }
 
+    /// A convolution that has but one form, whatever is fastest.
+    fn in_form<T: Scratched>(
+        isa: Isa,
+        shape: (usize, usize, usize),
+        weight: &[f32],
+        bias: &[f32],
+        place: (usize, usize),
+        tiled: bool,
+    ) -> Conv<T> {
+        let mut conv = Conv::new(isa, shape, weight, bias, place, true);
+        let form = Some(conv.pack(isa, weight, tiled));
+        (conv.direct, conv.tiled) = if tiled { (None, form) } else { (form, None) };
+        conv
+    }
+
     /// A convolution over a whole signal, in two calls that meet at row `cut`.
     fn whole<T: Scratched>(isa: Isa, conv: &Conv<T>, x: &[f32], cut: usize) -> Vec<f32> {
         let rows = x.len() / conv.ci;
@@ -301,17 +347,32 @@ mod tests {
             for isa in Isa::all() {
                 for tiled in [false, s.taps == 3] {
                     let (shape, place) = ((s.taps, s.ci, s.co), (s.dilation, s.left));
-                    let conv = Conv::<f32>::in_form(isa, shape, &w, &bias, place, tiled);
+                    let conv = in_form::<f32>(isa, shape, &w, &bias, place, tiled);
                     let error = worst(&whole(isa, &conv, &x, cut), &expected);
                     prop_assert!(error < 1e-5 * scale, "{isa} f32 tiled {tiled}: {error}");
                     // The direct form is exact in the rounded factors; in tiles sums of inputs and of
                     // weights are rounded, each by 2^-9.
-                    let conv = Conv::<bf16>::in_form(isa, shape, &w, &bias, place, tiled);
+                    let conv = in_form::<bf16>(isa, shape, &w, &bias, place, tiled);
                     let (twin, most) = if tiled { (&expected, 0.25) } else { (&rounded, 1e-5) };
                     let error = worst(&whole(isa, &conv, &x, cut), twin);
                     prop_assert!(error < most * scale, "{isa} bf16 tiled {tiled}: {error}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn few_rows_are_computed_directly_and_many_in_tiles() {
+        let weight = random(1, 3 * 128 * 128);
+        let isa = Isa::detect().unwrap();
+        let conv = |few, dilation| {
+            let place = (dilation, 2 * dilation);
+            Conv::<f32>::new(isa, (3, 128, 128), &weight, &[0.0; 128], place, few)
+        };
+        let tiled = |few, dilation, rows| conv(few, dilation).form(rows).tiled;
+        assert_eq!([1, 5, 25].map(|rows| tiled(true, 1, rows)), [false, false, true]);
+        // Of each phase of the dilation there are one or two rows, where a tile computes four.
+        assert_eq!([5, 12, 75].map(|rows| tiled(true, 8, rows)), [false, false, true]);
+        assert_eq!([1, 5, 25].map(|rows| tiled(false, 1, rows)), [true; 3]);
     }
 }

@@ -49,7 +49,7 @@ impl<T: Scratched> Expand<T> {
             folded.extend((0..co).map(|o| tap(2, c, o)));
             folded.extend((0..co).map(|o| tap(0, c, o) + tap(1, c, o) + tap(2, c, o)));
         }
-        let products = Conv::new(isa, (1, ci, 3 * co), &folded, &vec![0.0; 3 * co], 1, 0);
+        let products = Conv::new(isa, (1, ci, 3 * co), &folded, &vec![0.0; 3 * co], (1, 0), false);
         Self { products, factor, causal, bias: bias.to_vec() }
     }
 

@@ -8,6 +8,10 @@ use crate::config::{ModelConfig, Padding};
 use crate::network::{Weights, encode_level};
 use crate::{Error, Result};
 
+/// Rows of a frame up to which convolutions are packed for few rows as well: below this, tiles are half
+/// empty, and reading their weights, which are twice as many, takes longer than multiplying.
+const FEW_ROWS: usize = 12;
+
 /// Packed weights in precision `T`. The outermost convolutions, which see and tell single samples,
 /// stay in f32.
 pub(super) struct Net<T> {
@@ -72,9 +76,17 @@ impl<T: Scratched> Net<T> {
         let pack = Pack { isa, weights, causal: config.padding != Padding::Symmetric };
         let down_factors = config.down_factors();
         let mut down = Vec::new();
+        // Rows of a frame of mel, block by block.
+        let mut rows: usize = config.factors.iter().product();
         for (i, &factor) in down_factors.iter().enumerate() {
-            let conv =
-                |j: usize| pack.conv::<T>(&format!("down.{i}.conv.{j}"), config.down_dilations[j]);
+            rows /= factor;
+            let conv = |j: usize| {
+                pack.conv_of_rows::<T>(
+                    &format!("down.{i}.conv.{j}"),
+                    config.down_dilations[j],
+                    rows,
+                )
+            };
             down.push(DownNet {
                 factor,
                 residual: pack.conv(&format!("down.{i}.residual"), 1)?,
@@ -83,13 +95,16 @@ impl<T: Scratched> Net<T> {
         }
         let mut film = Vec::new();
         let mut up = Vec::new();
+        let mut rows = 1;
         for (i, (&factor, dilations)) in config.factors.iter().zip(&config.up_dilations).enumerate()
         {
+            rows *= factor;
             film.push(FilmNet {
                 input: pack.conv(&format!("film.{i}.input"), 1)?,
                 output: pack.conv(&format!("film.{i}.output"), 1)?,
             });
-            let conv = |j: usize| pack.conv::<T>(&format!("up.{i}.conv.{j}"), dilations[j]);
+            let conv =
+                |j: usize| pack.conv_of_rows::<T>(&format!("up.{i}.conv.{j}"), dilations[j], rows);
             up.push(UpNet {
                 factor,
                 residual: pack.conv(&format!("up.{i}.residual"), 1)?,
@@ -169,10 +184,21 @@ impl Pack<'_> {
     }
 
     fn conv<U: Scratched>(&self, name: &str, dilation: usize) -> Result<Conv<U>> {
+        self.conv_of_rows(name, dilation, usize::MAX)
+    }
+
+    /// A convolution of which there are `rows` rows a frame: fewer than are worth tiles in a stream of
+    /// single frames.
+    fn conv_of_rows<U: Scratched>(
+        &self,
+        name: &str,
+        dilation: usize,
+        rows: usize,
+    ) -> Result<Conv<U>> {
         let (weight, shape, bias) = self.read(name)?;
         let span = dilation * (shape.0 - 1);
         let left = if self.causal { span } else { span / 2 };
-        Ok(Conv::new(self.isa, shape, &weight, &bias, dilation, left))
+        Ok(Conv::new(self.isa, shape, &weight, &bias, (dilation, left), rows <= FEW_ROWS))
     }
 
     fn expand<U: Scratched>(&self, name: &str, factor: usize) -> Result<Expand<U>> {

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS};
+use super::{Conv, Epilogue, Form, Input, Scratch, Scratched, ZEROS, tiles};
 use crate::engine::Isa;
 use crate::kernel::LANES;
 use crate::kernel::panel::{MAX_GROUP, Panel};
@@ -12,6 +12,7 @@ use crate::kernel::winograd::{self, POINTS, TILE};
 /// The rows of `out`, computed by one thread.
 pub(super) struct Task<'a, T> {
     pub conv: &'a Conv<T>,
+    pub form: &'a Form<T>,
     pub isa: Isa,
     pub input: Input<'a>,
     /// The row of the clip, and of the epilogue's slices, at which `out` begins.
@@ -43,13 +44,14 @@ impl<T: Scratched> Task<'_, T> {
     fn run<const WIDTH: usize>(&mut self) {
         let conv = self.conv;
         let count = self.pack();
-        let points = if conv.tiled { POINTS } else { 1 };
+        let Form { tiled, weights } = self.form;
+        let points = if *tiled { POINTS } else { 1 };
         let room = (count + MAX_GROUP) * conv.depth;
         let sums = (count + MAX_GROUP) * WIDTH;
         at_least(&mut self.scratch.sums, points * sums);
         // Neighbouring rows are neighbouring taps where the dilation is 1.
         let merged = conv.dilation == 1 || conv.taps == 1;
-        let (taps, depth) = match conv.tiled {
+        let (taps, depth) = match *tiled {
             true => (1, conv.depth),
             false if merged => (1, conv.taps * conv.depth),
             false => (conv.taps, conv.depth),
@@ -64,7 +66,7 @@ impl<T: Scratched> Task<'_, T> {
                         tap_step: conv.dilation * conv.depth,
                         taps,
                         depth,
-                        weights: &conv.weights[at..][..taps * depth * WIDTH],
+                        weights: &weights[at..][..taps * depth * WIDTH],
                         width: WIDTH,
                         count,
                         out: &mut self.scratch.sums[point * sums..][..sums],
@@ -84,11 +86,11 @@ impl<T: Scratched> Task<'_, T> {
 
     #[inline(always)]
     fn pack_as<const LEAKY: bool>(&mut self) -> usize {
-        let Conv { ci, taps, dilation, left, tiled, depth, .. } = *self.conv;
+        let Conv { ci, taps, dilation, left, depth, .. } = *self.conv;
         let rows = self.out.len() / self.conv.co;
         let first = self.from as isize - left as isize;
         let inputs = &mut self.scratch.inputs;
-        if !tiled {
+        if !self.form.tiled {
             let span = dilation * (taps - 1);
             // Merged taps read beyond the last row.
             at_least(inputs, (rows + span + taps + MAX_GROUP) * depth);
@@ -125,9 +127,9 @@ impl<T: Scratched> Task<'_, T> {
     /// Finishes and stores the columns of a panel from column `column` on. `stride`: sums of a point.
     #[inline(always)]
     fn store<const WIDTH: usize>(&mut self, column: usize, stride: usize) {
-        let Conv { co, dilation, tiled, .. } = *self.conv;
+        let Conv { co, dilation, .. } = *self.conv;
         let rows = self.out.len() / co;
-        if !tiled {
+        if !self.form.tiled {
             for row in 0..rows {
                 let mut values = [0f32; WIDTH];
                 values.copy_from_slice(&self.scratch.sums[row * WIDTH..][..WIDTH]);
@@ -243,11 +245,6 @@ fn load<const N: usize>(from: &[f32], n: usize) -> [f32; N] {
     let mut all = [0f32; N];
     all.copy_from_slice(&from[n..n + N]);
     all
-}
-
-/// Tiles that cover `rows` rows, phase by phase of the dilation.
-fn tiles(rows: usize, dilation: usize) -> usize {
-    (0..dilation.min(rows)).map(|phase| (rows - phase).div_ceil(dilation).div_ceil(TILE)).sum()
 }
 
 /// Grows `buffer` to at least `len`.
