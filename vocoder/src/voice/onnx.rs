@@ -12,8 +12,10 @@
 //!
 //! Messages and field numbers: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
+mod resample;
+
 use super::Voice;
-use crate::config::{LEAKY_SLOPE, LevelEncoding, Padding, Prediction, Resampling};
+use crate::config::{LEAKY_SLOPE, LevelEncoding, Padding, Prediction};
 use crate::network::MAX_HALF_LOG_SNR;
 use crate::protobuf::Message;
 use crate::{Error, Result};
@@ -31,12 +33,9 @@ const DOUBLE: i64 = 11;
 /// The ONNX file of `voice`.
 ///
 /// # Errors
-/// A voice whose parts don't fit each other, or whose network resamples linearly.
+/// A voice whose parts don't fit each other.
 pub fn export(voice: &Voice) -> Result<Vec<u8>> {
     voice.validate()?;
-    if voice.model.resampling != Resampling::Nearest {
-        return Err(Error::mismatch("export", "a network of nearest resampling", "linear"));
-    }
     let mut graph = Graph { voice, body: Message::new(), count: 0 };
     graph.network()?;
     let bands = Dimension::Fixed(voice.mel.n_mels as i64);
@@ -214,9 +213,7 @@ impl Graph<'_> {
 
     /// As [`Down::forward`](crate::network::Down::forward).
     fn down(&mut self, i: usize, x: &str, factor: usize, dilations: [usize; 3]) -> Result<String> {
-        let [from, to, axis, step] =
-            [0, i64::MAX, 2, factor as i64].map(|value| self.integers(&[value]));
-        let x = self.node("Slice", &[x, &from, &to, &axis, &step], &[]);
+        let x = self.fewer(x, factor);
         let mut h = x.clone();
         for (j, dilation) in dilations.into_iter().enumerate() {
             let active = self.leaky(&h);
@@ -245,9 +242,9 @@ impl Graph<'_> {
             &[Attribute::Integer("axis", 1)],
         );
         let residual = self.conv(&format!("up.{i}.residual"), x, 1)?;
-        let residual = self.repeat(&residual, factor);
+        let residual = self.more(&residual, factor);
         let h = self.leaky(x);
-        let h = self.repeat(&h, factor);
+        let h = self.more(&h, factor);
         let h = self.conv(&name(0), &h, dilations[0])?;
         let h = self.modulated(&h, &parts);
         let h = self.conv(&name(1), &h, dilations[1])?;
@@ -275,10 +272,8 @@ impl Graph<'_> {
         if look_ahead == 0 {
             return mel;
         }
-        let [ahead, last, end, axis] =
-            [look_ahead as i64, -1, i64::MAX, 2].map(|value| self.integers(&[value]));
-        let rest = self.node("Slice", &[&mel, &ahead, &end, &axis], &[]);
-        let last = self.node("Slice", &[&mel, &last, &end, &axis], &[]);
+        let rest = self.slice(&mel, look_ahead as i64, i64::MAX, 1);
+        let last = self.slice(&mel, -1, i64::MAX, 1);
         let mut parts = vec![rest.as_str()];
         parts.extend(std::iter::repeat_n(last.as_str(), look_ahead));
         self.node("Concat", &parts, &[Attribute::Integer("axis", 2)])
@@ -293,18 +288,6 @@ impl Graph<'_> {
 
     fn leaky(&mut self, x: &str) -> String {
         self.node("LeakyRelu", &[x], &[Attribute::Float("alpha", LEAKY_SLOPE as f32)])
-    }
-
-    /// Each value `factor` times.
-    fn repeat(&mut self, x: &str, factor: usize) -> String {
-        if factor == 1 {
-            return x.to_string();
-        }
-        let axis = self.integers(&[3]);
-        let (wide, flat) = (self.integers(&[1, 1, 1, factor as i64]), self.integers(&[0, 0, -1]));
-        let x = self.node("Unsqueeze", &[x, &axis], &[]);
-        let x = self.node("Expand", &[&x, &wide], &[]);
-        self.node("Reshape", &[&x, &flat], &[])
     }
 
     /// The convolution with the weights `name`.
