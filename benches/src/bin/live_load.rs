@@ -1,7 +1,7 @@
 //! What the real-time engine costs and how long it takes: a player at a host's pace, in a plain table.
 //!
-//! `cargo run --release --bin live_load [-- SECONDS]` plays a sample at 48 kHz in blocks of 512, one channel,
-//! for 10 seconds a row, and prints the reported latency, the worker's load (seconds of computing per
+//! `cargo run --release --bin live_load [-- SECONDS [QUALITY STEPS]...]` plays a sample at 48 kHz in blocks of
+//! 512, one channel, for 10 seconds a row, and prints the reported latency, the worker's load (seconds of computing per
 //! second of sound, on its one thread) and the chunks that came too late.
 
 use std::path::PathBuf;
@@ -9,14 +9,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use live::{Controls, Player, Quality, Setup, Telemetry};
+use vocoder::Error;
 use vocoder::audio::{AudioReader, resample};
 use vocoder::engine::Isa;
 
 const RATE: u32 = 48_000;
 const BLOCK: usize = 512;
+const ROWS: [(Quality, usize); 5] = [
+    (Quality::Low, 6),
+    (Quality::Balanced, 1),
+    (Quality::Balanced, 6),
+    (Quality::Balanced, 12),
+    (Quality::Studio, 6),
+];
 
 fn main() -> vocoder::Result<()> {
-    let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10.0);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let seconds = args.first().and_then(|text| text.parse().ok()).unwrap_or(10.0);
+    let mut rows = Vec::new();
+    for pair in args.get(1..).unwrap_or_default().chunks_exact(2) {
+        let steps = pair[1].parse().map_err(|_| Error::mismatch("steps", "a number", &pair[1]))?;
+        rows.push((pair[0].parse()?, steps));
+    }
+    if rows.is_empty() {
+        rows = ROWS.to_vec();
+    }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../samples/kokoro_af_heart.flac");
     let mut reader = AudioReader::open(&path)?;
     let mut samples = Vec::new();
@@ -24,13 +41,7 @@ fn main() -> vocoder::Result<()> {
     let input = resample(&samples, reader.info().sample_rate, RATE)?;
     println!("{}, {RATE} Hz, blocks of {BLOCK}, one channel, {seconds} s a row", Isa::detect()?);
     println!("quality   steps  latency ms  mean load  highest load  late chunks");
-    for (quality, steps) in [
-        (Quality::Low, 6),
-        (Quality::Balanced, 1),
-        (Quality::Balanced, 6),
-        (Quality::Balanced, 12),
-        (Quality::Studio, 6),
-    ] {
+    for (quality, steps) in rows {
         let setup = Setup { quality, ..Setup::of_input(RATE, BLOCK) };
         let row = play(&setup, steps, &input, seconds)?;
         println!(

@@ -17,7 +17,7 @@ fn random(seed: u64, len: usize) -> Vec<f32> {
 /// in Winograd's form is about ten times that of the direct one.
 fn close(what: &str, a: &[f32], b: &[f32], terms: usize) {
     assert_eq!(a.len(), b.len());
-    let most = 1e-5 * (10.0 + terms as f32).sqrt();
+    let most = 2e-5 * (10.0 + terms as f32).sqrt();
     for (i, (x, y)) in a.iter().zip(b).enumerate() {
         assert!((x - y).abs() <= most, "{what}, value {i}: {x} against {y}");
     }
