@@ -67,7 +67,7 @@ RENDERINGS = {"default": [6, 12], "quarter width": [6, 3]}
 
 def key(name):
     """The name of an arm's files."""
-    return name.replace(" ", "-").replace(",", "")
+    return name.replace(" ", "-").replace(",", "").replace(".", "_")
 
 
 def config(a):
