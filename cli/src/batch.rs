@@ -73,53 +73,109 @@ pub fn run(
     quiet: bool,
     mut each: impl FnMut(&Job, &Progress) -> Result<Done>,
 ) -> Result<()> {
+    run_together(files, verb, quiet, 1, |jobs, progress| {
+        jobs.iter().map(|job| each(job, progress)).collect()
+    })
+}
+
+/// As [`run`], up to `size` jobs at a time; `several` returns their outcomes in order.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_together(
+    files: &Files,
+    verb: Verb,
+    quiet: bool,
+    size: usize,
+    mut several: impl FnMut(&[&Job], &Progress) -> Vec<Result<Done>>,
+) -> Result<()> {
     let all = plan(&files.inputs, &files.out, verb.taken, verb.written)?;
     let jobs = share(files, all, quiet)?;
-    let mut totals = Totals::default();
-    let mut progress = Progress::new(jobs.len(), quiet);
-    for job in &jobs {
-        let name = job.input.display();
-        if !files.force && job.output.exists() {
-            totals.skipped += 1;
-            progress.finished(format!("{name}: {} is there already", job.output.display()));
-            tell(files, job, "skipped", Map::new())?;
-            continue;
+    let mut batch = Batch {
+        files,
+        participle: verb.participle,
+        count: jobs.len(),
+        totals: Totals::default(),
+        progress: Progress::new(jobs.len(), quiet),
+    };
+    for group in jobs.chunks(size) {
+        let mut ready = Vec::new();
+        for job in group {
+            if !files.force && job.output.exists() {
+                batch.skip(job)?;
+            } else if let Err(error) = make_folder(job) {
+                batch.settle(job, Err(error), 0.0)?;
+            } else {
+                ready.push(job);
+            }
         }
         let start = Instant::now();
-        let result = make_folder(job).and_then(|()| each(job, &progress));
-        match result {
-            Ok(done) => {
-                let computing_s = start.elapsed().as_secs_f64();
-                totals.done += 1;
-                totals.audio_s += done.seconds;
-                totals.computing_s += computing_s;
-                progress.finished(format!(
-                    "{name} -> {}: {}",
-                    job.output.display(),
-                    speed(done.seconds, computing_s)
-                ));
-                tell(files, job, "done", timed(done, computing_s))?;
-            }
-            Err(error) if error.is::<Interrupted>() || interrupt::requested() => {
-                let (done, count) = (totals.done, jobs.len());
-                let done = format!("{done} of {count} inputs {}", verb.participle);
-                return Err(Interrupted { done }.into());
-            }
-            Err(error) if jobs.len() == 1 || is_full(&error) => return Err(error),
-            Err(error) => {
-                totals.failed += 1;
-                progress.above(|| complain(&error));
-                progress.finished(format!("{name}: failed"));
-                let why = Map::from_iter([("error".to_string(), one_line(&error).into())]);
-                tell(files, job, "failed", why)?;
-            }
+        let outcomes = several(&ready, &batch.progress);
+        let spent_s = start.elapsed().as_secs_f64();
+        let seconds = |outcome: &Result<Done>| outcome.as_ref().map_or(0.0, |done| done.seconds);
+        let total: f64 = outcomes.iter().map(seconds).sum();
+        for (job, outcome) in ready.into_iter().zip(outcomes) {
+            // Of what a group took, its share of the sound.
+            let part = if total > 0.0 { seconds(&outcome) / total } else { 0.0 };
+            batch.settle(job, outcome, spent_s * part)?;
         }
     }
+    let Batch { totals, progress, .. } = batch;
     drop(progress);
     summary(files, verb.participle, &totals, quiet)?;
     match totals.failed {
         0 => Ok(()),
         failed => Err(SomeFailed { failed, of: jobs.len() }.into()),
+    }
+}
+
+/// Jobs on their way, and what became of them so far.
+struct Batch<'a> {
+    files: &'a Files,
+    participle: &'a str,
+    count: usize,
+    totals: Totals,
+    progress: Progress,
+}
+
+impl Batch<'_> {
+    /// Says that the output of `job` is there already.
+    fn skip(&mut self, job: &Job) -> Result<()> {
+        let (name, output) = (job.input.display(), job.output.display());
+        self.totals.skipped += 1;
+        self.progress.finished(format!("{name}: {output} is there already"));
+        tell(self.files, job, "skipped", Map::new())
+    }
+
+    /// Says what became of `job`, which took `computing_s`; the errors that end everything are returned.
+    fn settle(&mut self, job: &Job, outcome: Result<Done>, computing_s: f64) -> Result<()> {
+        let name = job.input.display();
+        match outcome {
+            Ok(done) => {
+                self.totals.done += 1;
+                self.totals.audio_s += done.seconds;
+                self.totals.computing_s += computing_s;
+                self.progress.finished(format!(
+                    "{name} -> {}: {}",
+                    job.output.display(),
+                    speed(done.seconds, computing_s)
+                ));
+                tell(self.files, job, "done", timed(done, computing_s))
+            }
+            Err(error) if error.is::<Interrupted>() || interrupt::requested() => {
+                let (done, count) = (self.totals.done, self.count);
+                let done = format!("{done} of {count} inputs {}", self.participle);
+                Err(Interrupted { done }.into())
+            }
+            Err(error) if self.count == 1 || is_full(&error) => Err(error),
+            Err(error) => {
+                self.totals.failed += 1;
+                self.progress.above(|| complain(&error));
+                self.progress.finished(format!("{name}: failed"));
+                let why = Map::from_iter([("error".to_string(), one_line(&error).into())]);
+                tell(self.files, job, "failed", why)
+            }
+        }
     }
 }
 

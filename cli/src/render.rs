@@ -1,7 +1,10 @@
 //! `vocoder render`: mels or audio to wav.
 
 mod levels;
+mod output;
 mod rule;
+mod setup;
+mod together;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -13,15 +16,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use live::Quality;
 use serde_json::{Map, Value, json};
-use vocoder::audio::{WavFormat, WavWriter};
+use vocoder::audio::WavFormat;
 use vocoder::engine::Precision;
 use vocoder::griffin_lim::{GriffinLim, Hold};
-use vocoder::guidance::SATURATES;
 use vocoder::mel::MelConfig;
-use vocoder::render::{Polish, Renderer, Settings};
-use vocoder::sampler::{Clip, SamplerKind};
-use vocoder::start::Start;
-use vocoder::voice::Voice;
+use vocoder::render::{Polish, Renderer};
+use vocoder::sampler::Clip;
 
 use crate::batch::{self, Done, Files, Verb};
 use crate::device::{self, Choice};
@@ -29,13 +29,14 @@ use crate::explain;
 use crate::failure::usage;
 use crate::inputs::{AUDIO, Job, MEL, plan};
 use crate::interrupt;
-use crate::memory;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::start;
 use crate::stream;
 use crate::voices;
 
+use output::Output;
+use setup::{Setup, settings};
 use values::{parse_clip, parse_threads};
 
 pub use rule::Rule;
@@ -60,6 +61,11 @@ pub struct RenderArgs {
     #[arg(long, value_name = "QUALITY", num_args = 0..=1, default_missing_value = "balanced",
           conflicts_with_all = ["explain", "sampler", "start", "schedule", "clip", "polish", "chunk", "device", "mel_config"])]
     stream: Option<Quality>,
+    /// Clips that are rendered together, on devices that one clip leaves idle, in f32; each is as if
+    /// rendered alone
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..),
+          conflicts_with_all = ["explain", "stream", "chunk", "precision"])]
+    batch: u16,
 }
 
 /// How to render.
@@ -147,6 +153,9 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<()> {
     if let Some(quality) = args.stream {
         return stream::run(&args.files, &args.how, quality, quiet);
     }
+    if args.batch > 1 {
+        return together::run(&args.files, &args.how, usize::from(args.batch), quiet);
+    }
     let mut machine = Machine::new(&args.how)?;
     if !quiet {
         machine.warnings.iter().for_each(|line| eprintln!("{line}"));
@@ -155,8 +164,13 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<()> {
         explain(args, page)?;
     }
     let taken = taken();
-    let verb = Verb { taken: &taken, written: &["wav"], participle: "rendered" };
-    batch::run(&args.files, verb, quiet, |job, progress| machine.render(job, &args.how, progress))
+    batch::run(&args.files, verb(&taken), quiet, |job, progress| {
+        machine.render(job, &args.how, progress)
+    })
+}
+
+fn verb<'a>(taken: &'a [&'a str]) -> Verb<'a> {
+    Verb { taken, written: &["wav"], participle: "rendered" }
 }
 
 /// Extensions of what is rendered.
@@ -180,23 +194,6 @@ fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
     let Some(job) = jobs.first() else { return Ok(()) };
     let of = args.how.mel_config.as_ref();
     explain::write(&job.input, page, &voice, &device, &settings, of)
-}
-
-/// How `how` asks `voice` to render.
-fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> {
-    let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
-    let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
-    Ok(Settings {
-        schedule: levels::schedule(how, start, voice)?,
-        sampler,
-        guidance: how.guidance,
-        clip: how.clip,
-        start,
-        seed: how.seed,
-        chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
-        polish: how.polish.unwrap_or(Polish::Clip { rounds: voice.polish }),
-        precision: how.precision,
-    })
 }
 
 /// A renderer that is ready to work.
@@ -227,46 +224,12 @@ impl Machine {
         if let Some(Rule::GriffinLim { hold, rounds, ahead }) = how.sampler {
             return Self::griffin_lim(how, hold, rounds, ahead);
         }
-        let voice = voices::load(&how.voice)?;
-        let sampler = match how.sampler {
-            Some(Rule::Network(sampler)) => sampler,
-            _ => voice.sampler,
-        };
-        let settings = settings(how, sampler, &voice)?;
-        let (start, schedule) = (settings.start, &settings.schedule);
-        let (device, chosen) = how.device.open()?;
-        let mut warnings = Vec::new();
-        if start == Start::Noise && !schedule.matches_prior() {
-            let missing = 100.0 * schedule.prior_mismatch();
-            warnings.push(format!(
-                "warning: the schedule starts at a noise level of {:.3}, where the network expects \
-                 {missing:.0} % of signal that is not there",
-                schedule.levels()[0]
-            ));
-        }
-        if settings.guidance > SATURATES {
-            warnings.push(format!(
-                "warning: guidance of {} over-saturates: above {SATURATES}, predictions may leave the \
-                 range that the network was trained on (Saharia et al. 2022, section 2.3)",
-                settings.guidance
-            ));
-        }
-        let steps = schedule.steps();
-        let evaluations = sampler.evaluations(steps);
-        let mut figures = json!({
-            "voice": how.voice, "steps": steps, "evaluations": evaluations,
-            "sampler": sampler.to_string(), "start": start.to_string(),
-            "guidance": settings.guidance, "polish": settings.polish.to_string(), "seed": how.seed,
-            "device": chosen.to_string(),
-        });
+        let Setup { voice, device, settings, warnings, mut figures } = Setup::new(how)?;
+        let evaluations = settings.sampler.evaluations(settings.schedule.steps());
         let renderer = Box::new(Renderer::new(&voice, &device, settings)?);
-        figures["precision"] = renderer.precision().to_string().into();
-        Ok(Self {
-            mel: voice.mel,
-            kind: Kind::Network { renderer, evaluations },
-            warnings,
-            figures: figures.as_object().cloned().unwrap_or_default(),
-        })
+        figures.insert("precision".into(), renderer.precision().to_string().into());
+        let kind = Kind::Network { renderer, evaluations };
+        Ok(Self { mel: voice.mel, kind, warnings, figures })
     }
 
     fn griffin_lim(how: &How, hold: Hold, rounds: usize, ahead: Option<usize>) -> Result<Self> {
@@ -293,33 +256,10 @@ impl Machine {
     pub fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
         interrupt::check()?;
         let source = Source::open(&job.input, &self.mel, how.mel_config.as_ref())?;
-        for notice in source.notices() {
-            progress.note(format!("{}: {notice}", job.input.display()));
-        }
-        // Begun before the work: an output that cannot be written is told at once.
-        let format = how.format.unwrap_or(WavFormat::Pcm16);
-        let mut wav = WavWriter::create(&job.output, self.mel.sample_rate, format, how.seed)?;
-        let frames = source.frames(&self.mel);
-        let mut left = source.samples().unwrap_or((frames * self.mel.hop) as u64);
-        // Frames reach a little beyond the end of the audio that they were taken from.
-        let mut write = |samples: &[f32]| {
-            let taken = samples.len().min(left as usize);
-            left -= taken as u64;
-            Ok(wav.push(&samples[..taken])?)
-        };
+        let mut output = Output::create(job, &source, &self.mel, how)?;
         let input = job.input.display().to_string();
-        self.sound(source, &input, progress, &mut write)?;
-        interrupt::check()?;
-        let summary = wav.finish()?;
-        if summary.clipped > 0 {
-            progress.note(format!("{input}: {} samples clipped", summary.clipped));
-        }
-        let mut figures = self.figures.clone();
-        figures.insert("frames".into(), frames.into());
-        figures.insert("clipped_samples".into(), summary.clipped.into());
-        figures.insert("peak_memory_bytes".into(), memory::peak().into());
-        let seconds = summary.samples as f64 / f64::from(self.mel.sample_rate);
-        Ok(Done { seconds, figures })
+        self.sound(source, &input, progress, &mut |samples| output.push(samples))?;
+        output.finish(progress, &self.figures)
     }
 
     /// Renders `source`, called `input`, into `write`, piece by piece.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use vocoder_tests::arguments;
-use vocoder_tests::program::{output, run, speech};
+use vocoder_tests::program::{self, output, run, speech};
 use vocoder_tests::voices::tiny_voice;
 
 struct Studio {
@@ -46,15 +46,65 @@ fn chunks_give_the_whole() {
     let further = ["--steps", "3", "--format", "f32", "--chunk"];
     let render =
         |name, seconds| studio.render(&speech(), name, &[&further[..], &[seconds]].concat());
-    let samples = |wav: &[u8]| {
-        let wav = hound::WavReader::new(wav).unwrap();
-        wav.into_samples::<f32>().map(Result::unwrap).collect::<Vec<_>>()
+    let rendered = |name, seconds| {
+        render(name, seconds);
+        samples(&studio.folder.path().join(name))
     };
-    let whole = samples(&render("whole.wav", "60"));
-    let pieces = samples(&render("pieces.wav", "0.31"));
+    let whole = rendered("whole.wav", "60");
+    let pieces = rendered("pieces.wav", "0.31");
     assert_eq!(whole.len(), pieces.len());
     let apart = whole.iter().zip(&pieces).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart <= 1e-4, "pieces are {apart} of full scale off the whole");
+}
+
+fn samples(path: &Path) -> Vec<f32> {
+    let wav = hound::WavReader::open(path).unwrap();
+    wav.into_samples::<f32>().map(Result::unwrap).collect()
+}
+
+#[test]
+fn clips_together_are_as_clips_alone_and_a_bad_one_spoils_none() {
+    let studio = Studio::new();
+    let folder = |name: &str| studio.folder.path().join(name);
+    let (clips, alone, together) = (folder("clips"), folder("alone"), folder("together"));
+    std::fs::create_dir(&clips).unwrap();
+    // Of three lengths, in two batches, with one that can't be read among them.
+    let whole = program::samples().join("festvox_ru_nsh_bsd.flac");
+    for (name, from) in [("a", speech()), ("c", whole), ("d", speech())] {
+        std::fs::copy(from, clips.join(name).with_extension("flac")).unwrap();
+    }
+    std::fs::write(clips.join("b.flac"), b"no audio").unwrap();
+    let render = |out: &Path, further: &[&str]| {
+        let mut arguments =
+            arguments!["render", &clips, "-o", out, "--voice", &studio.voice, "--json", "-q"]
+                .to_vec();
+        let fixed = ["--steps", "2", "--format", "f32", "--device", "cpu"];
+        arguments.extend(fixed.iter().chain(further).map(std::ffi::OsString::from));
+        run(arguments)
+    };
+    render(&alone, &["--precision", "f32"]);
+    let done = render(&together, &["--batch", "3"]);
+    assert!(done.status == 1 && done.stderr.contains("b.flac"), "{done:?}");
+    let told: Vec<Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let status = |i: usize| told[i]["status"].as_str().unwrap();
+    assert_eq!([0, 1, 2, 3].map(status), ["done", "failed", "done", "done"]);
+    assert_eq!((told[0]["batch"].as_u64(), told.len()), (Some(3), 5));
+    for name in ["a.wav", "c.wav", "d.wav"] {
+        let (one, all) = (samples(&alone.join(name)), samples(&together.join(name)));
+        assert_eq!(one.len(), all.len());
+        let apart = one.iter().zip(&all).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart <= 1e-3, "{name}: {apart} of full scale");
+    }
+    // What is there is not done again.
+    std::fs::remove_file(together.join("c.wav")).unwrap();
+    let again = render(&together, &["--batch", "3"]);
+    assert_eq!(again.stdout.matches("skipped\"").count(), 3, "{}", again.stdout);
+    assert!(together.join("c.wav").exists());
+    run(arguments!["render", speech(), "-o", &alone, "--batch", "2", "--chunk", "3"])
+        .expect_error(2, &["--batch", "--chunk"]);
+    run(arguments!["render", speech(), "-o", &alone, "--batch", "2", "--sampler", "griffin-lim"])
+        .expect_error(2, &["--batch", "network"]);
 }
 
 #[test]
