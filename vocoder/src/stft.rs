@@ -7,12 +7,12 @@
 //! [`metrics`]: crate::metrics
 //! [`griffin_lim`]: crate::griffin_lim
 
-use std::sync::Arc;
+mod real;
 
 use realfft::num_complex::Complex32;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use crate::mel::hann;
+use real::RealFft;
 
 /// One transform's plan and scratch memory.
 pub(crate) struct Stft {
@@ -22,11 +22,9 @@ pub(crate) struct Stft {
     /// The window of the inverse.
     synthesis: Vec<f32>,
     late: usize,
-    forward: Arc<dyn RealToComplex<f32>>,
-    inverse: Arc<dyn ComplexToReal<f32>>,
+    fft: RealFft,
     frame: Vec<f32>,
     spectrum: Vec<Complex32>,
-    scratch: Vec<Complex32>,
 }
 
 impl Stft {
@@ -43,20 +41,15 @@ impl Stft {
         window: usize,
         late: usize,
     ) -> Self {
-        let mut planner = RealFftPlanner::new();
-        let (forward, inverse) = (planner.plan_fft_forward(n_fft), planner.plan_fft_inverse(n_fft));
-        let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
         Self {
             n_fft,
             hop,
             window: hann(window),
             synthesis: late_hann(window, late),
             late,
-            frame: forward.make_input_vec(),
-            spectrum: forward.make_output_vec(),
-            scratch: vec![Complex32::ZERO; scratch],
-            forward,
-            inverse,
+            fft: RealFft::new(n_fft),
+            frame: vec![0.0; n_fft],
+            spectrum: vec![Complex32::ZERO; n_fft / 2 + 1],
         }
     }
 
@@ -83,30 +76,16 @@ impl Stft {
         for (i, (out, weight)) in self.frame[margin..].iter_mut().zip(&self.window).enumerate() {
             *out = padded[first + i] * weight;
         }
-        let done = self.forward.process_with_scratch(
-            &mut self.frame,
-            &mut self.spectrum,
-            &mut self.scratch,
-        );
-        debug_assert!(done.is_ok(), "the buffers come from the plan");
+        self.fft.forward(&self.frame, &mut self.spectrum);
         &self.spectrum
     }
 
     /// Adds the windowed inverse transform of frame `index` to `padded`. With all frames added and
     /// [`Stft::gains`] multiplied in, this is the signal whose transform is nearest to the spectra
-    /// in least squares (Griffin & Lim 1984, eq. 6).
+    /// in least squares (Griffin & Lim 1984, eq. 6). A real signal has no phase at 0 Hz and at half the
+    /// rate: what is imaginary there is left out.
     pub(crate) fn add(&mut self, spectrum: &[Complex32], index: usize, padded: &mut [f32]) {
-        self.spectrum.copy_from_slice(spectrum);
-        // A real signal has no phase at 0 Hz and at half the rate; the transform insists on it.
-        let last = self.bins() - 1;
-        self.spectrum[0].im = 0.0;
-        self.spectrum[last].im = 0.0;
-        let done = self.inverse.process_with_scratch(
-            &mut self.spectrum,
-            &mut self.frame,
-            &mut self.scratch,
-        );
-        debug_assert!(done.is_ok(), "the buffers come from the plan");
+        self.fft.inverse(spectrum, &mut self.frame);
         let margin = self.margin();
         let out = &mut padded[index * self.hop + margin..];
         for ((out, value), weight) in out.iter_mut().zip(&self.frame[margin..]).zip(&self.synthesis)
