@@ -189,15 +189,14 @@ impl<T: Scratched> Conv<T> {
         let most = (TASK_BYTES / per_row).max(1);
         let tasks = rows.div_ceil(most).next_multiple_of(threads);
         let per_task = rows.div_ceil(tasks).next_multiple_of(unit);
-        self.split(isa, form, input, (from, 0, per_task), epilogue, raw, out);
+        self.split((isa, form), input, (from, 0, per_task), epilogue, raw, out);
     }
 
     /// Halves the rows until a task is left; `(first row of the clip, first row of the epilogue, rows
     /// of a task)`.
     fn split(
         &self,
-        isa: Isa,
-        form: &Form<T>,
+        (isa, form): (Isa, &Form<T>),
         input: Input<'_>,
         (from, at, per_task): (usize, usize, usize),
         epilogue: Epilogue<'_>,
@@ -210,10 +209,13 @@ impl<T: Scratched> Conv<T> {
             let (left, right) = out.split_at_mut(rows * self.co);
             let (raw_left, raw_right) = raw.split_at_mut((rows * self.co).min(raw.len()));
             rayon::join(
-                || self.split(isa, form, input, (from, at, per_task), epilogue, raw_left, left),
+                || {
+                    let place = (from, at, per_task);
+                    self.split((isa, form), input, place, epilogue, raw_left, left);
+                },
                 || {
                     let place = (from + rows, at + rows, per_task);
-                    self.split(isa, form, input, place, epilogue, raw_right, right);
+                    self.split((isa, form), input, place, epilogue, raw_right, right);
                 },
             );
             return;
