@@ -1,8 +1,9 @@
 //! What the real-time engine costs and how long it takes: a player at a host's pace, in a plain table.
 //!
-//! `cargo run --release --bin live_load [-- SECONDS [QUALITY STEPS]...]` plays a sample at 48 kHz in blocks of
-//! 512, one channel, for 10 seconds a row, and prints the reported latency, the worker's load (seconds of computing per
-//! second of sound, on its one thread) and the chunks that came too late.
+//! `cargo run --release --bin live_load [-- SECONDS [QUALITY STEPS]...]` plays a sample at 48 kHz in blocks
+//! of 512, one channel, three times 10 seconds a row. It prints the reported latency; the worker's load
+//! (seconds of computing per second of sound, on its one thread) as the mean of the median run, of all
+//! three, and at that run's highest; and that run's chunks that came too late.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,11 +28,12 @@ const ROWS: [(Quality, usize); 5] = [
 
 fn main() -> vocoder::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let seconds = args.first().and_then(|text| text.parse().ok()).unwrap_or(10.0);
+    let wrong = || Error::mismatch("arguments", "[SECONDS [QUALITY STEPS]...]", args.join(" "));
+    let seconds = args.first().map_or(Ok(10.0), |text| text.parse()).map_err(|_| wrong())?;
     let mut rows = Vec::new();
-    for pair in args.get(1..).unwrap_or_default().chunks_exact(2) {
-        let steps = pair[1].parse().map_err(|_| Error::mismatch("steps", "a number", &pair[1]))?;
-        rows.push((pair[0].parse()?, steps));
+    for pair in args.get(1..).unwrap_or_default().chunks(2) {
+        let [quality, steps] = pair else { return Err(wrong()) };
+        rows.push((quality.parse()?, steps.parse().map_err(|_| wrong())?));
     }
     if rows.is_empty() {
         rows = ROWS.to_vec();
