@@ -36,7 +36,7 @@ use crate::stream;
 use crate::voices;
 
 use output::Output;
-use setup::{Setup, settings};
+use setup::Setup;
 use values::{parse_clip, parse_threads};
 
 pub use rule::Rule;
@@ -180,20 +180,22 @@ fn taken() -> Vec<&'static str> {
 
 /// Writes the page that `--explain` asks for.
 fn explain(args: &RenderArgs, page: &Path) -> Result<()> {
-    let voice = voices::load(&args.how.voice)?;
-    let sampler = match args.how.sampler {
-        None => voice.sampler,
-        Some(Rule::Network(sampler)) => sampler,
-        Some(Rule::GriffinLim { .. }) => {
-            return Err(usage("--explain: expected a sampler that has a network, got griffin-lim"));
-        }
-    };
-    let (device, _) = args.how.device.open()?;
-    let settings = settings(&args.how, sampler, &voice)?;
+    needs_network(&args.how, "--explain")?;
+    let Setup { voice, device, settings, .. } = Setup::new(&args.how)?;
     let jobs = plan(&args.files.inputs, &args.files.out, &taken(), &["wav"])?;
     let Some(job) = jobs.first() else { return Ok(()) };
     let of = args.how.mel_config.as_ref();
     explain::write(&job.input, page, &voice, &device, &settings, of)
+}
+
+/// Refuses Griffin-Lim where `flag` asks for a network.
+fn needs_network(how: &How, flag: &str) -> Result<()> {
+    match how.sampler {
+        Some(Rule::GriffinLim { .. }) => {
+            Err(usage(format!("{flag}: expected a sampler that has a network, got griffin-lim")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A renderer that is ready to work.
@@ -256,7 +258,7 @@ impl Machine {
     pub fn render(&mut self, job: &Job, how: &How, progress: &Progress) -> Result<Done> {
         interrupt::check()?;
         let source = Source::open(&job.input, &self.mel, how.mel_config.as_ref())?;
-        let mut output = Output::create(job, &source, &self.mel, how)?;
+        let mut output = Output::create(job, &source, &self.mel, how, progress)?;
         let input = job.input.display().to_string();
         self.sound(source, &input, progress, &mut |samples| output.push(samples))?;
         output.finish(progress, &self.figures)

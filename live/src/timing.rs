@@ -34,8 +34,8 @@ impl Quality {
 
     /// What follows the chain. Look-ahead costs a frame of latency each, and is worth more than rounds:
     /// PESQ-WB of 12 clips is 3.76, 3.81, 3.92 and 3.96 with 16, 24, 32 and 64 rounds and a frame of
-    /// look-ahead, and 4.00 and 4.05 with 32 and 40 rounds and three frames. Eight rounds of *balanced* take
-    /// two hundredths of a core.
+    /// look-ahead, and 4.00 and 4.05 with 32 and 40 rounds and three frames (`vocoder render --voice
+    /// speech-stream --polish ROUNDS:AHEAD`).
     pub(crate) fn polish(self) -> Polish {
         match self {
             Self::Low => Polish::Frames { rounds: 16, ahead: 0 },

@@ -105,15 +105,12 @@ fn default_smear_hz() -> f32 {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     filter: Vec<f32>,
-    /// The last frames and what they say: the next piece begins with them.
-    shapes: Known,
+    /// The mel values of the last frames and what they say: the next piece begins with them.
+    shapes: Vec<(Vec<f32>, Shape)>,
 }
 
 /// S and the reflection coefficients at the centre of a frame.
 type Shape = (f32, Vec<f32>);
-
-/// Mel values of frames and what they say.
-type Known = Vec<(Vec<f32>, Shape)>;
 
 /// The deviation S of one voice, worked out from its mel settings.
 #[derive(Clone, Debug)]
@@ -137,6 +134,13 @@ impl Shapes {
     fn of(&self, frame: usize) -> &Shape {
         let last = self.at_centres.len() - 1;
         &self.at_centres[frame.saturating_sub(self.first).min(last)]
+    }
+
+    /// Of the frames of `mel` that the piece after this one needs as well.
+    fn last(&self, mel: &Mel) -> Vec<(Vec<f32>, Shape)> {
+        let shared = self.at_centres.len().saturating_sub(2 * Prior::NEIGHBOURS);
+        let frames = self.at_centres.iter().enumerate().skip(shared);
+        frames.map(|(i, shape)| (mel.frame(self.first + i).to_vec(), shape.clone())).collect()
     }
 }
 
@@ -208,7 +212,7 @@ impl Prior {
         signal: &mut [f32],
         one: impl Fn(f32, f32, &Sections, &mut [f32]) -> f32,
     ) -> Result<()> {
-        let shapes = self.shapes(mel, frames.clone(), &mut memory.shapes)?;
+        let shapes = self.shapes(mel, frames.clone(), &memory.shapes)?;
         let hop = self.mel.hop;
         if signal.len() != frames.len() * hop {
             let expected = format!("{} samples", frames.len() * hop);
@@ -219,6 +223,7 @@ impl Prior {
             _ => 0,
         };
         memory.filter.resize(order, 0.0);
+        memory.shapes = if self.is_pointwise() { Vec::new() } else { shapes.last(mel) };
         let mut sections = Sections::new(order);
         for (index, value) in signal.iter_mut().enumerate() {
             let (left, right, part) = self.between(frames.start + index / hop, index % hop);
@@ -243,7 +248,7 @@ impl Prior {
     /// # Errors
     /// `mel` was made with other settings, or has not all of `frames`.
     pub fn deviation(&self, mel: &Mel, frames: Range<usize>) -> Result<Vec<f32>> {
-        let shapes = self.shapes(mel, frames.clone(), &mut Vec::new())?;
+        let shapes = self.shapes(mel, frames.clone(), &[])?;
         let hop = self.mel.hop;
         if self.is_standard() {
             return Ok(vec![1.0; frames.len() * hop]);
@@ -259,9 +264,13 @@ impl Prior {
         Ok(out)
     }
 
-    /// The shapes of `frames` and of those beside them; `known` are those of the piece before, and becomes
-    /// those that the next piece will share.
-    fn shapes(&self, mel: &Mel, frames: Range<usize>, known: &mut Known) -> Result<Shapes> {
+    /// The shapes of `frames` and of those beside them, of which those in `known` are not worked out again.
+    fn shapes(
+        &self,
+        mel: &Mel,
+        frames: Range<usize>,
+        known: &[(Vec<f32>, Shape)],
+    ) -> Result<Shapes> {
         self.mel.expect(&mel.config)?;
         if frames.start > frames.end || frames.end > mel.frames {
             let expected = format!("frames within 0..{}", mel.frames);
@@ -273,10 +282,7 @@ impl Prior {
             Some((_, shape)) => shape.clone(),
             None => self.frame_shape(frame),
         };
-        let at_centres: Vec<Shape> = (first..end).map(|f| shape(mel.frame(f))).collect();
-        let shared = end.saturating_sub(2 * Self::NEIGHBOURS).max(first);
-        *known =
-            (shared..end).map(|f| (mel.frame(f).to_vec(), at_centres[f - first].clone())).collect();
+        let at_centres = (first..end).map(|f| shape(mel.frame(f))).collect();
         Ok(Shapes { first, at_centres })
     }
 

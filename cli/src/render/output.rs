@@ -17,7 +17,6 @@ use crate::source::Source;
 pub(super) struct Output {
     wav: WavWriter,
     input: String,
-    notices: Vec<String>,
     rate: u32,
     frames: usize,
     /// Samples that are still to come.
@@ -25,18 +24,27 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins the output of `job`, whose input is `source`. Before the work: an output that cannot be written
+    /// Begins the output of `job`, whose input is `source`, and says what is to be known of that. Before the work: an output that cannot be written
     /// is told at once.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn create(job: &Job, source: &Source, mel: &MelConfig, how: &How) -> Result<Self> {
+    pub fn create(
+        job: &Job,
+        source: &Source,
+        mel: &MelConfig,
+        how: &How,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let input = job.input.display().to_string();
+        for notice in source.notices() {
+            progress.note(format!("{input}: {notice}"));
+        }
         let format = how.format.unwrap_or(WavFormat::Pcm16);
         let frames = source.frames(mel);
         Ok(Self {
             wav: WavWriter::create(&job.output, mel.sample_rate, format, how.seed)?,
-            input: job.input.display().to_string(),
-            notices: source.notices().to_vec(),
+            input,
             rate: mel.sample_rate,
             frames,
             // Frames reach a little beyond the end of the audio that they were taken from.
@@ -65,10 +73,7 @@ impl Output {
     /// A file that cannot be written; an interrupt, which leaves none.
     pub fn finish(self, progress: &Progress, figures: &Map<String, Value>) -> Result<Done> {
         interrupt::check()?;
-        let Self { wav, input, notices, rate, frames, .. } = self;
-        for notice in notices {
-            progress.note(format!("{input}: {notice}"));
-        }
+        let Self { wav, input, rate, frames, .. } = self;
         let summary = wav.finish()?;
         if summary.clipped > 0 {
             progress.note(format!("{input}: {} samples clipped", summary.clipped));

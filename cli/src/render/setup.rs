@@ -66,7 +66,7 @@ impl Setup {
 }
 
 /// How `how` asks `voice` to render.
-pub(super) fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> {
+fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> {
     let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
     let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     Ok(Settings {

@@ -7,9 +7,9 @@ use vocoder::render::BatchRenderer;
 
 use super::output::Output;
 use super::setup::Setup;
-use super::{How, Rule, taken, verb};
+use super::{How, needs_network, taken, verb};
 use crate::batch::{self, Done, Files};
-use crate::failure::{one_line, usage};
+use crate::failure::one_line;
 use crate::inputs::Job;
 use crate::interrupt;
 use crate::progress::Progress;
@@ -20,9 +20,7 @@ use crate::source::Source;
 /// # Errors
 /// Wrong usage; a voice that cannot be loaded; a device that does not answer; those of [`batch::run`].
 pub(super) fn run(files: &Files, how: &How, size: usize, quiet: bool) -> Result<()> {
-    if matches!(how.sampler, Some(Rule::GriffinLim { .. })) {
-        return Err(usage("--batch: expected a sampler that has a network, got griffin-lim"));
-    }
+    needs_network(how, "--batch")?;
     let Setup { voice, device, settings, warnings, mut figures } = Setup::new(how)?;
     if !quiet {
         warnings.iter().for_each(|line| eprintln!("{line}"));
@@ -47,7 +45,7 @@ impl Machine {
     fn render(&self, jobs: &[&Job], how: &How, progress: &Progress) -> Vec<Result<Done>> {
         let (mut mels, mut outputs) = (Vec::new(), Vec::new());
         for job in jobs {
-            outputs.push(self.open(job, how).map(|(mel, output)| {
+            outputs.push(self.open(job, how, progress).map(|(mel, output)| {
                 mels.push(mel);
                 output
             }));
@@ -69,10 +67,10 @@ impl Machine {
         outputs.into_iter().map(finish).collect()
     }
 
-    fn open(&self, job: &Job, how: &How) -> Result<(Mel, Output)> {
+    fn open(&self, job: &Job, how: &How, progress: &Progress) -> Result<(Mel, Output)> {
         interrupt::check()?;
         let source = Source::open(&job.input, &self.mel, how.mel_config.as_ref())?;
-        let output = Output::create(job, &source, &self.mel, how)?;
+        let output = Output::create(job, &source, &self.mel, how, progress)?;
         match source.whole()? {
             Some(mel) if mel.frames > 0 => Ok((mel, output)),
             _ => bail!("{}: an empty mel", job.input.display()),

@@ -30,9 +30,9 @@ pub(super) struct Conv<T> {
     depth: usize,
     /// Channels out of a panel.
     width: usize,
-    /// One of the two is there, or both.
-    direct: Option<Form<T>>,
-    tiled: Option<Form<T>>,
+    form: Form<T>,
+    /// The direct form as well, where `form` is tiles and rows may come a few at a time.
+    few: Option<Form<T>>,
     /// `[co]` with padding.
     bias: Vec<f32>,
 }
@@ -103,55 +103,20 @@ impl<T: Scratched> Conv<T> {
         let mut bias = bias.to_vec();
         bias.resize(wide, 0.0);
         let (depth, width) = (ci.next_multiple_of(T::DEPTH), panel_width(wide));
-        let mut conv =
-            Conv { ci, co, taps, dilation, left, depth, width, direct: None, tiled: None, bias };
-        let tiles = tiles_pay::<T>(taps, ci, co);
-        conv.tiled = tiles.then(|| conv.pack(isa, weight, true));
-        conv.direct = (few || !tiles).then(|| conv.pack(isa, weight, false));
-        conv
-    }
-
-    /// The weights for Winograd's tiles (of three taps) or for the direct form.
-    fn pack(&self, isa: Isa, weight: &[f32], tiled: bool) -> Form<T> {
-        let Conv { ci, co, taps, depth, width, .. } = *self;
-        let points = if tiled { POINTS } else { taps };
-        let columns = T::columns(isa, width);
-        let groups = width / columns;
-        let mut weights = vec![T::default(); points * depth * self.bias.len()];
-        let at = |point: usize, c: usize, o: usize| {
-            let (panel, group, column) = (o / width, o % width / columns, o % columns);
-            // See `Panel::weights`: a point is a job, while all taps are one.
-            let at = match tiled {
-                true => (panel * points + point) * groups + group,
-                false => (panel * groups + group) * points + point,
-            };
-            ((at * depth + c) / T::DEPTH * columns + column) * T::DEPTH + c % T::DEPTH
-        };
-        for c in 0..ci {
-            for o in 0..co {
-                let tap = |k: usize| weight[(k * ci + c) * co + o];
-                if tiled {
-                    let all = winograd::weights([tap(0), tap(1), tap(2)]);
-                    all.iter().enumerate().for_each(|(p, &v)| weights[at(p, c, o)] = T::round(v));
-                } else {
-                    (0..taps).for_each(|k| weights[at(k, c, o)] = T::round(tap(k)));
-                }
-            }
-        }
-        Form { tiled, weights }
+        let tiled = tiles_pay::<T>(taps, ci, co);
+        let pack = |tiled| Form::pack(isa, (taps, ci, co), weight, tiled);
+        let (form, few) = (pack(tiled), (few && tiled).then(|| pack(false)));
+        Conv { ci, co, taps, dilation, left, depth, width, form, few, bias }
     }
 
     /// The form that is faster for `rows` rows.
     fn form(&self, rows: usize) -> &Form<T> {
-        match (&self.direct, &self.tiled) {
-            (Some(direct), Some(tiled)) => {
-                let in_tiles = POINTS * tiles(rows, self.dilation).next_multiple_of(LEAST_GROUP);
-                let in_rows = self.taps * rows.next_multiple_of(LEAST_GROUP);
-                // Tiles have twice the weights to read.
-                if in_tiles < in_rows { tiled } else { direct }
-            }
-            (Some(form), None) | (None, Some(form)) => form,
-            (None, None) => unreachable!("packed in `new`"),
+        let in_tiles = POINTS * tiles(rows, self.dilation).next_multiple_of(LEAST_GROUP);
+        let in_rows = self.taps * rows.next_multiple_of(LEAST_GROUP);
+        match &self.few {
+            // Tiles have twice the weights to read.
+            Some(direct) if in_rows <= in_tiles => direct,
+            _ => &self.form,
         }
     }
 
@@ -162,7 +127,7 @@ impl<T: Scratched> Conv<T> {
 
     /// Bytes of weights.
     pub fn bytes(&self) -> usize {
-        let forms = self.direct.iter().chain(&self.tiled);
+        let forms = std::iter::once(&self.form).chain(&self.few);
         forms.map(|form| size_of_val(form.weights.as_slice())).sum()
     }
 
@@ -237,13 +202,47 @@ impl<T: Scratched> Conv<T> {
     }
 }
 
+impl<T: Value> Form<T> {
+    /// Packs `weight` `[taps, ci, co]` for Winograd's tiles (of three taps) or for the direct form.
+    fn pack(isa: Isa, (taps, ci, co): (usize, usize, usize), weight: &[f32], tiled: bool) -> Self {
+        let (depth, wide) = (ci.next_multiple_of(T::DEPTH), co.next_multiple_of(LANES));
+        let width = panel_width(wide);
+        let points = if tiled { POINTS } else { taps };
+        let columns = T::columns(isa, width);
+        let groups = width / columns;
+        let mut weights = vec![T::default(); points * depth * wide];
+        let at = |point: usize, c: usize, o: usize| {
+            let (panel, group, column) = (o / width, o % width / columns, o % columns);
+            // See `Panel::weights`: a point is a job, while all taps are one.
+            let at = match tiled {
+                true => (panel * points + point) * groups + group,
+                false => (panel * groups + group) * points + point,
+            };
+            ((at * depth + c) / T::DEPTH * columns + column) * T::DEPTH + c % T::DEPTH
+        };
+        for c in 0..ci {
+            for o in 0..co {
+                let tap = |k: usize| weight[(k * ci + c) * co + o];
+                if tiled {
+                    let all = winograd::weights([tap(0), tap(1), tap(2)]);
+                    all.iter().enumerate().for_each(|(p, &v)| weights[at(p, c, o)] = T::round(v));
+                } else {
+                    (0..taps).for_each(|k| weights[at(k, c, o)] = T::round(tap(k)));
+                }
+            }
+        }
+        Form { tiled, weights }
+    }
+}
+
 /// Whether tiles are faster than the direct form for a shape. Measured in whole networks (`vocoder
 /// bench`): for narrower layers the transforms cost more than the multiplications that they save.
 fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
     taps == 3 && ci.min(co) >= if T::DEPTH == 1 { 32 } else { 96 }
 }
 
-/// Rows that register tiles compute at least, however few there are ([`Panel`](crate::kernel::panel::Panel)).
+/// Rows that register tiles compute at least, however few there are ([`Panel`](crate::kernel::panel::Panel)):
+/// of panels of 64 columns, and in AVX2 of all.
 const LEAST_GROUP: usize = 3;
 
 /// Tiles that cover `rows` rows, phase by phase of the dilation.
@@ -302,10 +301,8 @@ mod tests {
         place: (usize, usize),
         tiled: bool,
     ) -> Conv<T> {
-        let mut conv = Conv::new(isa, shape, weight, bias, place, true);
-        let form = Some(conv.pack(isa, weight, tiled));
-        (conv.direct, conv.tiled) = if tiled { (None, form) } else { (form, None) };
-        conv
+        let form = Form::pack(isa, shape, weight, tiled);
+        Conv { form, ..Conv::new(isa, shape, weight, bias, place, false) }
     }
 
     /// A convolution over a whole signal, in two calls that meet at row `cut`.

@@ -61,7 +61,7 @@ pub(crate) struct Online {
 /// What a frame's spectrum is held to.
 #[derive(Default)]
 struct Frame {
-    /// `n_mels`: see [`MelInverse::target`].
+    /// See [`aim::Frame`].
     target: Vec<f32>,
     magnitudes: Vec<f32>,
 }
