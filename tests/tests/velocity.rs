@@ -135,7 +135,7 @@ fn velocities_are_learned() {
     let mut maker = BatchMaker::new(&config, clips).unwrap();
     let judge = |trainer: &Trainer, maker: &mut BatchMaker| -> f64 {
         let objective = Objective::new(&config, &Device::Cpu).unwrap();
-        let network = Network::new(&config.model, &trainer.mean_weights()).unwrap();
+        let network = Network::new(&config.model, &trainer.mean_weights().unwrap()).unwrap();
         let batch = maker.make_even(8, 0.7).unwrap();
         objective.noise_distance(&network, &batch).unwrap()
     };

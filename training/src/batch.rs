@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, bounded};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use vocoder::mel::MelExtractor;
@@ -30,6 +30,14 @@ pub struct Batch {
     pub levels: Vec<f64>,
 }
 
+/// A clip at its own gain.
+struct Whitened {
+    /// As the prior whitens it, `[frames * hop]`.
+    clean: Vec<f32>,
+    /// `[frames, n_mels]`.
+    mel: Vec<f32>,
+}
+
 /// Cuts and noises crops. The batch of a step depends on the config, the clips and the step alone.
 pub struct BatchMaker {
     config: TrainConfig,
@@ -38,6 +46,8 @@ pub struct BatchMaker {
     ends: Vec<u64>,
     extractor: MelExtractor,
     prior: Prior,
+    /// Whole clips, by their index, if the config keeps them.
+    kept: Option<Arc<Vec<OnceLock<Whitened>>>>,
     /// The levels that are drawn from; none for the config's distribution.
     listed: Option<Vec<f64>>,
 }
@@ -62,6 +72,9 @@ impl BatchMaker {
         Ok(BatchMaker {
             extractor: MelExtractor::new(&config.mel)?,
             prior: Prior::new(config.model.prior, &config.mel)?,
+            kept: config
+                .keep_clips
+                .then(|| Arc::new(clips.iter().map(|_| OnceLock::new()).collect())),
             config: config.clone(),
             clips,
             ends,
@@ -74,6 +87,15 @@ impl BatchMaker {
     pub fn among(mut self, levels: Option<&[f64]>) -> Self {
         self.listed = levels.filter(|levels| !levels.is_empty()).map(<[f64]>::to_vec);
         self
+    }
+
+    /// Another one of the same batches, for another thread. Clips that are kept are shared.
+    ///
+    /// # Errors
+    /// As [`BatchMaker::new`].
+    fn twin(&self) -> Result<Self> {
+        let (kept, listed) = (self.kept.clone(), self.listed.clone());
+        Ok(BatchMaker { kept, listed, ..Self::new(&self.config, self.clips.clone())? })
     }
 
     /// The batch of `step`.
@@ -89,9 +111,7 @@ impl BatchMaker {
         for i in 0..count {
             let total = self.ends.last().copied().unwrap_or(1);
             let position = random.next_u64() % total;
-            let [low, high] = self.config.gain_db;
-            let gain_db = low + (high - low) * unit(&mut random) as f32;
-            crops.push((position, 10f32.powf(gain_db / 20.0)));
+            crops.push((position, self.draw_gain(&mut random)));
             // Stratified over the batch: each part of the range has its share in every step.
             let q = (i as f64 + unit(&mut random)) / count as f64;
             levels.push(match &self.listed {
@@ -156,6 +176,20 @@ impl BatchMaker {
         let before = if index == 0 { 0 } else { self.ends[index - 1] };
         let (hop, frames) = (self.config.mel.hop, self.config.crop_frames);
         let first = (position - before) as usize;
+        if let Some(kept) = self.kept.clone() {
+            let clip = match kept[index].get() {
+                Some(clip) => clip,
+                None => {
+                    let clip = self.whole(index)?;
+                    kept[index].get_or_init(|| clip)
+                }
+            };
+            let bands = self.config.mel.n_mels;
+            return Ok((
+                clip.clean[first * hop..(first + frames) * hop].to_vec(),
+                clip.mel[first * bands..(first + frames) * bands].to_vec(),
+            ));
+        }
         let clip = &self.clips[index].samples;
         // As many frames of context as a window reaches, so that the crop's mel is the clip's.
         let context = self.config.mel.n_fft.div_ceil(hop) + Prior::NEIGHBOURS + 1;
@@ -176,6 +210,30 @@ impl BatchMaker {
         clean.drain(..lead * hop);
         let bands = self.config.mel.n_mels;
         Ok((clean, mel.data[local.start * bands..local.end * bands].to_vec()))
+    }
+}
+
+impl BatchMaker {
+    /// A whole clip, at a gain that is its own.
+    fn whole(&mut self, index: usize) -> Result<Whitened> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
+        // A stream that no step uses.
+        random.set_stream(u64::MAX - index as u64);
+        let gain = self.draw_gain(&mut random);
+        let samples = &self.clips[index].samples;
+        let samples: Vec<f32> = samples.iter().map(|v| f32::from(*v) / 32767.0 * gain).collect();
+        let mel = self.extractor.extract(&samples)?;
+        let frames = samples.len() / self.config.mel.hop;
+        let mut clean = samples[..frames * self.config.mel.hop].to_vec();
+        self.prior.whiten(&mel, 0..frames, &mut Memory::default(), &mut clean)?;
+        let mut mel = mel.data;
+        mel.truncate(frames * self.config.mel.n_mels);
+        Ok(Whitened { clean, mel })
+    }
+
+    fn draw_gain(&self, random: &mut ChaCha8Rng) -> f32 {
+        let [low, high] = self.config.gain_db;
+        10f32.powf((low + (high - low) * unit(random) as f32) / 20.0)
     }
 }
 
@@ -237,8 +295,9 @@ impl Batches {
     ) -> Result<Self> {
         let (send, ready) = bounded(QUEUE);
         let counter = Arc::new(AtomicU64::new(first));
+        let template = BatchMaker::new(config, Arc::clone(clips))?.among(levels);
         for _ in 0..config.workers {
-            let mut maker = BatchMaker::new(config, Arc::clone(clips))?.among(levels);
+            let mut maker = template.twin()?;
             let (send, counter) = (send.clone(), Arc::clone(&counter));
             thread::spawn(move || {
                 loop {

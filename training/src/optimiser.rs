@@ -4,9 +4,10 @@ mod host;
 
 use crate::config::OptimiserConfig;
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
-use vocoder::network::Weights;
+use vocoder::config::ModelConfig;
+use vocoder::network::{Weights, join, split};
 use vocoder::{Error, Result};
 
 /// Keeps Adam's divisor away from zero.
@@ -16,9 +17,14 @@ const EPSILON: f64 = 1e-8;
 pub struct Optimiser {
     config: OptimiserConfig,
     slots: BTreeMap<String, Slot>,
+    /// The network whose weights lie side by side in the only slot, if they do.
+    flat: Option<ModelConfig>,
     /// Steps taken.
     step: u64,
 }
+
+/// The name of the only slot, where weights lie side by side.
+const FLAT: &str = "weights";
 
 struct Slot {
     var: Var,
@@ -117,17 +123,65 @@ impl Optimiser {
             };
             slots.insert(name.clone(), slot);
         }
-        Ok(Optimiser { config, slots, step: state.step })
+        Ok(Optimiser { config, slots, flat: None, step: state.step })
+    }
+
+    /// As [`Optimiser::new`], with all weights of the network side by side: one step over one array where
+    /// launching many small ones would take longer than computing them.
+    ///
+    /// # Errors
+    /// A state that doesn't fit the network; decay, which takes weights and biases differently.
+    pub fn flat(config: OptimiserConfig, model: &ModelConfig, state: State) -> Result<Self> {
+        if config.weight_decay != 0.0 {
+            let found = config.weight_decay;
+            return Err(Error::mismatch("decay of weights side by side", 0.0, found));
+        }
+        let join = |part: &Weights| -> Result<Weights> {
+            Ok(Weights::from([(FLAT.to_owned(), join(model, part)?)]))
+        };
+        let joined = State {
+            step: state.step,
+            weights: join(&state.weights)?,
+            mean: join(&state.mean)?,
+            first: join(&state.first)?,
+            second: join(&state.second)?,
+        };
+        Ok(Optimiser { flat: Some(model.clone()), ..Self::new(config, joined)? })
+    }
+
+    /// All weights side by side, if they lie so. They change in place.
+    pub fn side_by_side(&self) -> Option<&Tensor> {
+        self.flat.as_ref().and_then(|_| self.slots.get(FLAT)).map(|slot| slot.var.as_tensor())
+    }
+
+    /// By name, whether they lie side by side or not.
+    fn named(
+        &self,
+        part: impl Fn(&Slot) -> candle_core::Result<Tensor>,
+    ) -> Result<Weights> {
+        match (&self.flat, self.slots.get(FLAT)) {
+            (Some(model), Some(slot)) => split(model, &part(slot)?),
+            _ => {
+                let all = self.slots.iter();
+                all.map(|(name, slot)| Ok((name.clone(), part(slot)?))).collect()
+            }
+        }
     }
 
     /// The trained weights. They change in place.
-    pub fn weights(&self) -> Weights {
-        self.slots.iter().map(|(name, s)| (name.clone(), s.var.as_tensor().clone())).collect()
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn weights(&self) -> Result<Weights> {
+        self.named(|slot| Ok(slot.var.as_tensor().clone()))
     }
 
     /// The exponential mean of the weights: what becomes the voice.
-    pub fn mean_weights(&self) -> Weights {
-        self.slots.iter().map(|(name, s)| (name.clone(), s.mean.clone())).collect()
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn mean_weights(&self) -> Result<Weights> {
+        self.named(|slot| Ok(slot.mean.clone()))
     }
 
     /// Steps taken.
@@ -140,14 +194,18 @@ impl Optimiser {
     /// # Errors
     /// Those of the tensor library.
     pub fn state(&self) -> Result<State> {
-        let mut state = State { step: self.step, ..State::default() };
-        for (name, slot) in &self.slots {
-            state.weights.insert(name.clone(), slot.var.as_tensor().copy()?);
-            state.mean.insert(name.clone(), slot.mean.clone());
-            state.first.insert(name.clone(), slot.first.clone());
-            state.second.insert(name.clone(), slot.second.clone());
-        }
-        Ok(state)
+        // Side by side they leave the device in one piece.
+        let copied = |tensor: &Tensor| match self.flat {
+            Some(_) => tensor.to_device(&Device::Cpu)?.copy(),
+            None => tensor.copy(),
+        };
+        Ok(State {
+            step: self.step,
+            weights: self.named(|slot| copied(slot.var.as_tensor()))?,
+            mean: self.named(|slot| copied(&slot.mean))?,
+            first: self.named(|slot| copied(&slot.first))?,
+            second: self.named(|slot| copied(&slot.second))?,
+        })
     }
 
     /// The gradients of the trained weights by name, added to `sum` where there is one.
@@ -262,7 +320,7 @@ mod tests {
     /// Steps on the loss 3 w0 + 4 w1, whose gradient is (3, 4), of norm 5.
     fn step(optimiser: &mut Optimiser) -> f64 {
         let slope = Tensor::new(&[[3f32, 4.0]], &Device::Cpu).unwrap();
-        let loss = (optimiser.weights()["w"].clone() * slope).unwrap().sum_all().unwrap();
+        let loss = (optimiser.weights().unwrap()["w"].clone() * slope).unwrap().sum_all().unwrap();
         let gradients = optimiser.gradients(&loss.backward().unwrap(), None).unwrap();
         let norm = optimiser.norm(&gradients).unwrap();
         optimiser.step(&gradients, norm, 0.1).unwrap();
@@ -275,7 +333,7 @@ mod tests {
         assert!((step(&mut optimiser) - 5.0).abs() < 1e-6);
         // Clipped to (0.6, 0.8). After correction the moments are g and g^2, so the direction is
         // the sign, 1: w (1 - 0.1 * 0.5) - 0.1 = 0.85 and -2.0.
-        let w = values(&optimiser.weights());
+        let w = values(&optimiser.weights().unwrap());
         assert!((w[0] - 0.85).abs() < 1e-6 && (w[1] + 2.0).abs() < 1e-6, "{w:?}");
         let state = optimiser.state().unwrap();
         // 0.1 g and 0.01 g^2.
@@ -295,8 +353,8 @@ mod tests {
         (0..2).for_each(|_| _ = step(&mut half));
         let mut half = Optimiser::new(config(), half.state().unwrap()).unwrap();
         (0..3).for_each(|_| _ = step(&mut half));
-        assert_eq!(values(&whole.weights()), values(&half.weights()));
-        assert_eq!(values(&whole.mean_weights()), values(&half.mean_weights()));
+        assert_eq!(values(&whole.weights().unwrap()), values(&half.weights().unwrap()));
+        assert_eq!(values(&whole.mean_weights().unwrap()), values(&half.mean_weights().unwrap()));
     }
 
     /// The pass over memory against the step in tensors, over more values than a thread takes at once.
@@ -338,6 +396,33 @@ mod tests {
         let norm = host::norm(&Weights::from([("w".into(), gradient.clone())])).unwrap();
         let expected = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
         assert!((norm / f64::from(expected).sqrt() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn weights_side_by_side_step_as_by_name() {
+        let model = ModelConfig::preset("eighth", 16).unwrap();
+        let weights = vocoder::network::initial_weights(&model, 1).unwrap();
+        let (decayed, config) = (config(), OptimiserConfig { weight_decay: 0.0, ..config() });
+        let state = || State::fresh(weights.clone()).unwrap();
+        let mut named = Optimiser::new(config, state()).unwrap();
+        let mut flat = Optimiser::flat(config, &model, state()).unwrap();
+        for step in 1..4 {
+            let slope = |w: &Tensor| (w.sin().unwrap() * f64::from(step)).unwrap();
+            let all: Weights = weights.iter().map(|(n, w)| (n.clone(), slope(w))).collect();
+            let joined = Weights::from([(FLAT.to_owned(), join(&model, &all).unwrap())]);
+            let (a, b) = (named.norm(&all).unwrap(), flat.norm(&joined).unwrap());
+            assert!((a / b - 1.0).abs() < 1e-6);
+            named.step(&all, a, 0.1).unwrap();
+            flat.step(&joined, a, 0.1).unwrap();
+        }
+        let (a, b) = (named.state().unwrap(), flat.state().unwrap());
+        for (a, b) in
+            [(a.weights, b.weights), (a.mean, b.mean), (a.first, b.first), (a.second, b.second)]
+        {
+            let all = |w| join(&model, &w).unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(all(a), all(b));
+        }
+        assert!(Optimiser::flat(decayed, &model, state()).is_err());
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub fn train_among(
             writes && every > 0 && (step.is_multiple_of(every) || step == config.steps)
         };
         if due(config.saving.validate_every)
-            && let Some(judged) = validator.judge(&trainer.mean_weights())?
+            && let Some(judged) = validator.judge(&trainer.mean_weights()?)?
         {
             let before = trainer.progress.best.map_or(f64::INFINITY, |(_, loss)| loss);
             // Nor is a loss that is no number ever the best: a checkpoint could not hold it.
@@ -292,6 +292,6 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
             training: config.to_toml()?,
             ..progress.origin.clone()
         },
-        weights: trainer.mean_weights(),
+        weights: trainer.mean_weights()?,
     })
 }

@@ -49,9 +49,17 @@ impl Trainer {
     /// # Errors
     /// A state that doesn't fit the config's network.
     pub fn new(config: &TrainConfig, state: State, progress: Progress) -> Result<Self> {
-        let optimiser = Optimiser::new(config.optimiser, state)?;
         let products = config.precision.products();
-        let network = Network::with_products(&config.model, &optimiser.weights(), products)?;
+        let mut network = Network::with_products(&config.model, &state.weights, products)?;
+        let flat = network.steps_flat() && config.optimiser.weight_decay == 0.0;
+        let optimiser = match flat {
+            true => Optimiser::flat(config.optimiser, &config.model, state)?,
+            false => Optimiser::new(config.optimiser, state)?,
+        };
+        network = match optimiser.side_by_side() {
+            Some(flat) => Network::over_flat(&config.model, flat, products)?,
+            None => Network::with_products(&config.model, &optimiser.weights()?, products)?,
+        };
         if config.precision == Precision::Tf32 {
             // A switch of the whole program; without CUDA it does nothing.
             candle_core::cuda::set_gemm_reduced_precision_f32(true);
@@ -141,11 +149,14 @@ impl Trainer {
     }
 
     fn mean_network(&self) -> Result<Network> {
-        Network::new(&self.config.model, &self.mean_weights())
+        Network::new(&self.config.model, &self.mean_weights()?)
     }
 
     /// The exponential mean of the weights: what becomes the voice.
-    pub fn mean_weights(&self) -> Weights {
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn mean_weights(&self) -> Result<Weights> {
         self.optimiser.mean_weights()
     }
 

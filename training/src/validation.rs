@@ -40,7 +40,11 @@ impl Validator {
     pub fn new(config: &TrainConfig, clips: Arc<Vec<Clip>>) -> Result<Self> {
         let maker = match clips.is_empty() || config.saving.validate_crops == 0 {
             true => None,
-            false => Some(BatchMaker::new(config, clips)?),
+            // Each crop as it is, whatever gain training keeps its clip at.
+            false => {
+                let config = TrainConfig { keep_clips: false, ..config.clone() };
+                Some(BatchMaker::new(&config, clips)?)
+            }
         };
         let (config, references) = (config.clone(), Vec::new());
         Ok(Validator { config, maker, distiller: None, references })

@@ -9,6 +9,8 @@
 
 mod blocks;
 mod ends;
+#[cfg(any(feature = "cuda", all(test, feature = "cuda-emulated")))]
+mod gpu;
 mod init;
 mod level;
 mod reach;
@@ -48,6 +50,11 @@ pub struct Network {
     /// All weights in the order of [`ModelConfig::parameters`], and how to train them on CPUs.
     weights: Vec<Tensor>,
     taped: Arc<Taped>,
+    /// All weights side by side, where the network was built over these.
+    flat: Option<Tensor>,
+    /// How to train them on NVIDIA GPUs in half precision, if their shapes allow it.
+    #[cfg(feature = "cuda")]
+    halved: Option<Arc<gpu::Halved>>,
     products: Products,
 }
 
@@ -96,6 +103,10 @@ impl Network {
         let down = config.down_factors();
         let first = &weights["mel.weight"];
         Ok(Network {
+            flat: None,
+            #[cfg(feature = "cuda")]
+            halved: (products == Products::F16 && first.device().is_cuda() && gpu::fits(config))
+                .then(|| Arc::new(gpu::Halved::new(config))),
             device: first.device().clone(),
             dtype: first.dtype(),
             mel: build.conv("mel", 1),
@@ -115,6 +126,27 @@ impl Network {
             products,
             config: config.clone(),
         })
+    }
+
+    /// As [`Network::with_products`], over all weights side by side in the order of
+    /// [`ModelConfig::parameters`]. Where [`Network::steps_flat`], the gradient of `flat` comes in one piece;
+    /// elsewhere there is none.
+    ///
+    /// # Errors
+    /// Another number of weights.
+    pub fn over_flat(config: &ModelConfig, flat: &Tensor, products: Products) -> Result<Self> {
+        let mut network = Self::with_products(config, &split(config, &flat.detach())?, products)?;
+        network.flat = Some(flat.clone());
+        Ok(network)
+    }
+
+    /// Whether forward and backward are one operation over all weights side by side, so that a trainer
+    /// does best to keep them so.
+    pub fn steps_flat(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.halved.is_some();
+        #[cfg(not(feature = "cuda"))]
+        false
     }
 
     /// The config that the network was built from.
@@ -188,7 +220,9 @@ impl Network {
         }
         let mel = self.prepare_mel(mel)?;
         let predicted = if ends.are_none() && self.is_taped(signal, &mel) {
-            self.taped.forward(signal, &mel, &self.weights, levels)?
+            self.taped.forward(signal, &mel, &self.side_by_side()?, levels)?
+        } else if let Some(predicted) = self.halved(signal, &mel, levels, ends)? {
+            predicted
         } else {
             self.evaluate(signal, &mel, levels, ends)?
         };
@@ -200,13 +234,49 @@ impl Network {
 
     /// Whether gradients may be asked for where the tape computes them.
     fn is_taped(&self, signal: &Tensor, mel: &Tensor) -> bool {
-        let tracked = || [signal, mel].into_iter().chain(&self.weights).any(Tensor::track_op);
         self.device.is_cpu()
             && self.dtype == DType::F32
             && self.config.resampling == Resampling::Nearest
-            && self.products == Products::F32
+            && matches!(self.products, Products::F32 | Products::F16)
             && signal.elem_count() > 0
-            && tracked()
+            && (signal.track_op() || mel.track_op() || self.is_trained())
+    }
+
+    /// Whether gradients of the weights may be asked for.
+    fn is_trained(&self) -> bool {
+        self.weights.iter().chain(&self.flat).any(Tensor::track_op)
+    }
+
+    /// All weights side by side, in the order of [`ModelConfig::parameters`].
+    fn side_by_side(&self) -> Result<Tensor> {
+        if let Some(flat) = &self.flat {
+            return Ok(flat.clone());
+        }
+        let flat = self.weights.iter().map(Tensor::flatten_all);
+        Ok(Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// On a GPU and in half precision, where that was asked for and gradients of the weights may be.
+    #[cfg(feature = "cuda")]
+    fn halved(
+        &self,
+        signal: &Tensor,
+        mel: &Tensor,
+        levels: &[f64],
+        ends: &Ends,
+    ) -> Result<Option<Tensor>> {
+        let Some(halved) = self.halved.as_ref().filter(|_| self.is_trained()) else {
+            return Ok(None);
+        };
+        if !ends.are_none() || signal.elem_count() == 0 || signal.track_op() || mel.track_op() {
+            return Ok(None);
+        }
+        Ok(Some(halved.forward(signal, mel, &self.side_by_side()?, levels)?))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn halved(&self, _: &Tensor, _: &Tensor, _: &[f64], _: &Ends) -> Result<Option<Tensor>> {
+        Ok(None)
     }
 
     /// The definition, up to what the last convolution predicts.
@@ -265,6 +335,37 @@ impl Network {
             _ => Ok(mel),
         }
     }
+}
+
+/// Weights by name, each a part of `flat`, in which they lie side by side in the order of
+/// [`ModelConfig::parameters`].
+///
+/// # Errors
+/// Another number of weights.
+pub fn split(config: &ModelConfig, flat: &Tensor) -> Result<Weights> {
+    let (mut weights, mut at) = (Weights::new(), 0);
+    for parameter in config.parameters() {
+        let count = parameter.shape.iter().product();
+        let part = flat.narrow(0, at, count)?.reshape(parameter.shape)?;
+        weights.insert(parameter.name, part);
+        at += count;
+    }
+    if flat.elem_count() != at {
+        return Err(Error::mismatch("weights", at, flat.elem_count()));
+    }
+    Ok(weights)
+}
+
+/// The inverse of [`split`]: a copy of all weights, side by side.
+///
+/// # Errors
+/// A weight that is missing.
+pub fn join(config: &ModelConfig, weights: &Weights) -> Result<Tensor> {
+    let parts = config.parameters().into_iter().map(|parameter| match weights.get(&parameter.name) {
+        Some(part) => Ok(part.detach().flatten_all()?),
+        None => Err(Error::mismatch("weights", format!("`{}`", parameter.name), "no such tensor")),
+    });
+    Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
 }
 
 /// A convolution with its weights.

@@ -121,3 +121,27 @@ fn hierarchical_levels_are_those_of_the_paper() {
     let levels: Vec<f64> = (0..100).map(|i| draw_level(&draw, f64::from(i) / 100.0)).collect();
     assert!(levels.windows(2).all(|pair| pair[0] > pair[1]));
 }
+
+#[test]
+fn clips_that_are_kept_give_the_crops_of_their_own_gain() {
+    let (config, clips) = (config(), clips());
+    let kept = TrainConfig { keep_clips: true, gain_db: [-6.0, -6.0], ..config.clone() };
+    let mut kept = BatchMaker::new(&kept, Arc::clone(&clips)).unwrap();
+    let mut anew = BatchMaker::new(&config, clips).unwrap();
+    let gain = 10f32.powf(-6.0 / 20.0);
+    // Of "a", the only crop of "b", the last of "c".
+    for position in [0, 20, 43, 61] {
+        let (clean, mel) = kept.crop(position, 1.0).unwrap();
+        let (expected, expected_mel) = anew.crop(position, gain).unwrap();
+        let apart = |a: &[f32], b: &[f32]| {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(apart(&mel, &expected_mel) < 1e-4);
+        assert!(apart(&clean, &expected) < 1e-3, "{position}: {}", apart(&clean, &expected));
+    }
+    // Threads share them.
+    let twin = kept.twin().unwrap();
+    assert!(Arc::ptr_eq(twin.kept.as_ref().unwrap(), kept.kept.as_ref().unwrap()));
+    assert!(twin.kept.unwrap().iter().all(|clip| clip.get().is_some()));
+}

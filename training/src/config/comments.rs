@@ -27,12 +27,16 @@ const COMMENTS: &[(&str, &str)] = &[
     ("gain_db", "Range of a random gain on each crop, in dB (paper: none, [0, 0])."),
     ("workers", "Threads that prepare batches."),
     (
+        "keep_clips",
+        "Prepare each clip once, at a gain of its own, and keep it in memory (8 MB a minute), for GPUs that outrun the workers.",
+    ),
+    (
         "mel_dropout",
         "Share of the crops that are trained without their mel, for classifier-free guidance (paper: 0; Ho & Salimans 2022).",
     ),
     (
         "precision",
-        "Products of convolutions: f32, tf32 or bf16; weights and sums are f32. On the CPU fewer bits are slower, for trial.",
+        "Products of convolutions: f32, tf32, bf16 or f16 (signals in half precision too: the fastest on NVIDIA GPUs, f32 elsewhere); weights and sums are f32. On the CPU fewer bits are slower, for trial.",
     ),
     ("loss", "Distance of predicted and true noise, or velocity: l1 (paper) or mse."),
     (

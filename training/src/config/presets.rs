@@ -54,6 +54,7 @@ impl TrainConfig {
             crop_frames: 24,
             gain_db: [0.0, 0.0],
             workers: 2,
+            keep_clips: false,
             precision: Precision::F32,
             levels: LevelDraw::Hierarchical { first_beta: 1e-6, last_beta: 0.01, steps: 1000 },
             mel_dropout: 0.0,

@@ -13,7 +13,7 @@
 mod backward;
 mod expand;
 mod forward;
-mod plan;
+pub(super) mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -60,7 +60,7 @@ impl Taped {
     }
 
     /// As [`Network::forward`](super::Network::forward), whose checks have passed, on a prepared mel,
-    /// with `weights` in the order of [`ModelConfig::parameters`].
+    /// with all `weights` side by side in the order of [`ModelConfig::parameters`].
     ///
     /// # Errors
     /// Those of the tensor library; [`ISA_VARIABLE`](crate::engine::ISA_VARIABLE) names instructions
@@ -69,12 +69,9 @@ impl Taped {
         self: &Arc<Self>,
         signal: &Tensor,
         mel: &Tensor,
-        weights: &[Tensor],
+        weights: &Tensor,
         levels: &[f64],
     ) -> Result<Tensor> {
-        let flat: Vec<Tensor> =
-            weights.iter().map(Tensor::flatten_all).collect::<candle_core::Result<_>>()?;
-        let flat = Tensor::cat(&flat, 0)?;
         let encode = |channels: usize| encode_level(&self.config.level, levels, channels);
         let levels = self.config.down_channels().into_iter().map(encode).collect();
         let sizes = (mel.dim(0)?, mel.dim(1)?);
@@ -86,7 +83,7 @@ impl Taped {
         drop(fits);
         let step =
             Step { taped: self.clone(), isa: Isa::detect()?, levels, tape: Mutex::default() };
-        Ok(signal.contiguous()?.apply_op3(&mel.contiguous()?, &flat, step)?)
+        Ok(signal.contiguous()?.apply_op3(&mel.contiguous()?, &weights.contiguous()?, step)?)
     }
 }
 

@@ -20,6 +20,9 @@ pub enum Products {
     Tf32,
     /// Operands and results of 8 significant bits: bfloat16.
     Bf16,
+    /// What the network as a whole computes in half precision when it is trained on an NVIDIA GPU, signals
+    /// and operands of 11 significant bits; f32 anywhere else.
+    F16,
 }
 
 /// As [`conv1d`], with products of `products`; the bias is added in f32.
@@ -41,7 +44,7 @@ pub fn conv1d_in(
     };
     let none = || bias.zeros_like();
     match (products, x.device().is_cpu()) {
-        (Products::F32, _) | (Products::Tf32, false) => conv1d(x, w, bias, taps),
+        (Products::F32 | Products::F16, _) | (Products::Tf32, false) => conv1d(x, w, bias, taps),
         (Products::Tf32, true) => {
             let y = conv1d(&round(x, true, false)?, &round(w, true, false)?, &none()?, taps)?;
             round(&y, false, true)?.broadcast_add(bias)
@@ -61,7 +64,7 @@ pub fn conv1d_in(
 /// `v` as a number of fewer bits, the nearest, of two as near the even one.
 fn rounded(products: Products, v: f32) -> f32 {
     match products {
-        Products::F32 => v,
+        Products::F32 | Products::F16 => v,
         Products::Bf16 => half::bf16::from_f32(v).to_f32(),
         // The lowest 13 of 23 bits of the fraction go.
         Products::Tf32 if v.is_finite() => {

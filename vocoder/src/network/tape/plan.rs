@@ -7,15 +7,16 @@ use std::ops::Range;
 
 /// A convolution of the network.
 #[derive(Debug, Clone)]
-pub(super) struct Layer {
+pub(in crate::network) struct Layer {
     /// Its weight and, right behind it, its bias among all weights of the network.
     pub weight: Range<usize>,
     pub bias: Range<usize>,
-    taps: usize,
+    pub taps: usize,
     pub ci: usize,
     pub co: usize,
-    dilation: usize,
-    left: usize,
+    pub dilation: usize,
+    /// Rows that an output row reads before its own.
+    pub left: usize,
 }
 
 impl Layer {
@@ -23,6 +24,12 @@ impl Layer {
     pub fn shape(&self, batch: usize, rows: usize) -> ConvShape {
         let Layer { taps, ci, co, dilation, left, .. } = *self;
         ConvShape { batch, rows, ci, co, taps, dilation, left }
+    }
+
+    /// Rows that an output row reads besides one.
+    #[cfg(any(feature = "cuda", all(test, feature = "cuda-emulated")))]
+    pub fn span(&self) -> usize {
+        self.dilation * (self.taps - 1)
     }
 
     /// Whether a repetition before the layer can be folded into it: `engine/expand.rs`.
@@ -37,20 +44,20 @@ impl Layer {
 }
 
 #[derive(Debug)]
-pub(super) struct DownPlan {
+pub(in crate::network) struct DownPlan {
     pub factor: usize,
     pub residual: Layer,
     pub convs: [Layer; 3],
 }
 
 #[derive(Debug)]
-pub(super) struct FilmPlan {
+pub(in crate::network) struct FilmPlan {
     pub input: Layer,
     pub output: Layer,
 }
 
 #[derive(Debug)]
-pub(super) struct UpPlan {
+pub(in crate::network) struct UpPlan {
     pub factor: usize,
     pub residual: Layer,
     pub convs: [Layer; 4],
@@ -58,7 +65,7 @@ pub(super) struct UpPlan {
 
 /// All layers, by block.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(in crate::network) struct Plan {
     pub mel: Layer,
     pub stem: Layer,
     pub down: Vec<DownPlan>,
@@ -116,5 +123,14 @@ impl Plan {
             hop: config.hop(),
             len,
         }
+    }
+    /// Every layer once.
+    #[cfg(any(feature = "cuda", all(test, feature = "cuda-emulated")))]
+    pub fn layers(&self) -> Vec<&Layer> {
+        let ends = [&self.mel, &self.stem, &self.last].into_iter();
+        let down = self.down.iter().flat_map(|block| [&block.residual].into_iter().chain(&block.convs));
+        let film = self.film.iter().flat_map(|module| [&module.input, &module.output]);
+        let up = self.up.iter().flat_map(|block| [&block.residual].into_iter().chain(&block.convs));
+        ends.chain(down).chain(film).chain(up).collect()
     }
 }
