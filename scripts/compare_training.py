@@ -2,6 +2,9 @@
 """Times a step of training: this program beside the PyPI package `wavegrad` 0.1.5 on PyTorch, from the
 same weights on the same batch, f32: compare_training.py [PRESET...]
 
+With GPU=PROGRAM, which names the `train_network` that scripts/build-cuda has built, on an NVIDIA GPU:
+ours in half precision, PyTorch in half precision by its own mixed precision, in bfloat16 and in TF32.
+
 A step is what the package's learner does: L1 between true and predicted noise, gradients clipped to a
 norm of 1, Adam. Ours also keeps the mean of the weights. Each side runs in a process of its own, in turns;
 a figure is the best of all steps, since machines are noisy. That both train the same network shows in
@@ -22,9 +25,12 @@ from torch import nn
 
 from wavegrad_preset import HOP, N_MELS, PRESETS, Preset
 
-BATCH, FRAMES = 8, 24
+BATCH, FRAMES = int(os.environ.get("BATCH", 8)), 24
+GPU = os.environ.get("GPU")
+# Products of so many bits as half precision has make losses that are equal to so much.
+GPU_TOLERANCE = 2e-2
 ROUNDS = int(os.environ.get("ROUNDS", 3))
-STEPS = {"base": 2, "half": 3, "quarter": 4}
+STEPS = {"base": 2, "half": 3, "quarter": 4, "gpu": 40}
 # Losses are equal but for rounding, which each step multiplies.
 TOLERANCE = 2e-4
 
@@ -60,25 +66,62 @@ def memory(line):
     return 1024 * int(next(l for l in status.splitlines() if l.startswith(line)).split()[1])
 
 
-def pytorch(preset, threads, steps):
+def pytorch(preset, threads, steps, precision="f32"):
     """PyTorch's side, as the package's learner takes a step."""
     torch.set_num_threads(threads)
     idle = memory("VmRSS")
     model, batch = state(preset)
+    device = "cuda" if GPU else "cpu"
+    model = model.to(device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    narrow = {"f16": torch.float16, "bf16": torch.bfloat16}.get(precision)
+    scaler = torch.amp.GradScaler(device, enabled=precision == "f16")
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-4)
     loss_fn, best, losses = nn.L1Loss(), 1e9, []
     for _ in range(steps):
         start = time.perf_counter()
+        # As a learner does, from a batch in the host's memory.
+        part = {name: tensor.to(device) for name, tensor in batch.items()}
         for parameter in model.parameters():
             parameter.grad = None
-        predicted = model(batch["noisy"], batch["mel"], batch["level"])
-        loss = loss_fn(batch["noise"], predicted.squeeze(1))
-        loss.backward()
+        with torch.autocast(device, dtype=narrow, enabled=narrow is not None):
+            predicted = model(part["noisy"], part["mel"], part["level"])
+            loss = loss_fn(part["noise"], predicted.squeeze(1).float())
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        best = min(best, time.perf_counter() - start)
+        scaler.step(optimiser)
+        scaler.update()
         losses.append(loss.item())
-    print(json.dumps({"seconds": best, "losses": losses, "bytes": memory("VmHWM") - idle}))
+        best = min(best, time.perf_counter() - start)
+    peak = torch.cuda.max_memory_allocated() if GPU else memory("VmHWM") - idle
+    print(json.dumps({"seconds": best, "losses": losses, "bytes": peak}))
+
+
+def on_gpu(presets):
+    """The table of a GPU: steps per second of each side, and how its losses run."""
+    print(f"{torch.cuda.get_device_name()}, batch {BATCH} of {FRAMES * HOP} samples, best of {STEPS['gpu']} steps\n")
+    print("| network | program | precision | ms a step | samples/s | loss of steps 1, 10, last | vocoder is faster by |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for preset in presets:
+            file = Path(folder) / "state.safetensors"
+            model, batch = state(preset)
+            write(file, {f"model.{k}": v for k, v in model.state_dict().items()} | batch)
+            ours = None
+            sides = [("vocoder", p) for p in ["f16"]] + [("PyTorch", p) for p in ["f16", "bf16", "tf32"]]
+            for name, precision in sides:
+                command = [GPU, file, 4, STEPS["gpu"], precision]
+                if name == "PyTorch":
+                    command = [sys.executable, __file__, "--pytorch", preset, 4, STEPS["gpu"], precision]
+                row = json.loads(subprocess.check_output([str(word) for word in command]))
+                seconds, losses = row["seconds"], row["losses"]
+                ours = ours or row
+                print(f"| {preset} | {name} | {precision} | {seconds * 1e3:.2f} | {BATCH * FRAMES * HOP / seconds:.0f} "
+                      f"| {losses[0]:.4f}, {losses[9]:.4f}, {losses[-1]:.4f} | {seconds / ours['seconds']:.2f} |", flush=True)
+                if any(abs(a - b) > GPU_TOLERANCE * b for a, b in zip(ours["losses"], losses)):
+                    print(f"compare-training: {preset}: losses part", file=sys.stderr)
 
 
 def measure(preset, threads, file):
@@ -104,7 +147,10 @@ def measure(preset, threads, file):
 
 def main():
     if sys.argv[1:2] == ["--pytorch"]:
-        pytorch(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        pytorch(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:])
+        return
+    if GPU:
+        on_gpu(sys.argv[1:] or ["quarter", "half", "base"])
         return
     print(f"| network | threads | program | s a step | samples/s | peak memory, MB | vocoder is faster by |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

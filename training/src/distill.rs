@@ -27,6 +27,7 @@ use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vocoder::network::Network;
+use vocoder::ops::Products;
 use vocoder::render::WHITE_PEAK;
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::{FIRST_LEVEL, PLAIN_LAST_LEVEL, Schedule, lambda, level_of_lambda, sigma};
@@ -50,11 +51,16 @@ pub struct Distiller {
 }
 
 impl Distiller {
-    /// Prepares `teacher` on `device`.
+    /// Prepares `teacher` on `device`, to be computed in `products`.
     ///
     /// # Errors
     /// Numbers of steps out of range; a device that fails.
-    pub fn new(kind: Distillation, teacher: &Voice, device: &Device) -> Result<Self> {
+    pub fn new(
+        kind: Distillation,
+        teacher: &Voice,
+        products: Products,
+        device: &Device,
+    ) -> Result<Self> {
         let levels = match kind {
             // A teacher that was distilled itself knows its own levels alone.
             Distillation::Progressive { steps } if is_student(teacher, 2 * steps) => {
@@ -63,7 +69,8 @@ impl Distiller {
             Distillation::Progressive { steps } => Schedule::plain(2 * steps, FIRST_LEVEL)?,
             Distillation::Consistency { levels } => Schedule::plain(levels, FIRST_LEVEL)?,
         };
-        Ok(Distiller { kind, teacher: teacher.network(device)?, levels: levels.into() })
+        let teacher = teacher.network_with_products(products, device)?;
+        Ok(Distiller { kind, teacher, levels: levels.into() })
     }
 
     /// The levels at which the student learns, noisiest first.
@@ -265,7 +272,7 @@ pub fn open(run: &Run, device: &Device) -> Result<Option<Distiller>> {
         let reason = "expected 0 for a teacher that was trained without";
         return Err(Error::config("mel_dropout", reason));
     }
-    Distiller::new(kind, &teacher, device).map(Some)
+    Distiller::new(kind, &teacher, run.config.precision.products(), device).map(Some)
 }
 
 #[cfg(test)]

@@ -149,7 +149,8 @@ impl Trainer {
     }
 
     fn mean_network(&self) -> Result<Network> {
-        Network::new(&self.config.model, &self.mean_weights()?)
+        let products = self.config.precision.products();
+        Network::with_products(&self.config.model, &self.mean_weights()?, products)
     }
 
     /// The exponential mean of the weights: what becomes the voice.

@@ -256,7 +256,7 @@ impl Network {
         Ok(Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
     }
 
-    /// On a GPU and in half precision, where that was asked for and gradients of the weights may be.
+    /// On a GPU and in half precision, where that was asked for.
     #[cfg(feature = "cuda")]
     fn halved(
         &self,
@@ -265,9 +265,7 @@ impl Network {
         levels: &[f64],
         ends: &Ends,
     ) -> Result<Option<Tensor>> {
-        let Some(halved) = self.halved.as_ref().filter(|_| self.is_trained()) else {
-            return Ok(None);
-        };
+        let Some(halved) = &self.halved else { return Ok(None) };
         if !ends.are_none() || signal.elem_count() == 0 || signal.track_op() || mel.track_op() {
             return Ok(None);
         }

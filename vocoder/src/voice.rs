@@ -12,6 +12,7 @@ pub mod torch;
 use crate::config::{ModelConfig, Prediction, Resampling};
 use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
+use crate::ops::Products;
 use crate::sampler::SamplerKind;
 use crate::schedule::{FIRST_LEVEL, Schedule};
 use crate::start::Start;
@@ -223,11 +224,19 @@ impl Voice {
     /// # Errors
     /// Weights that don't fit the config; a device that fails.
     pub fn network(&self, device: &Device) -> Result<Network> {
+        self.network_with_products(Products::F32, device)
+    }
+
+    /// As [`Voice::network`], with products of fewer bits.
+    ///
+    /// # Errors
+    /// As [`Voice::network`].
+    pub fn network_with_products(&self, products: Products, device: &Device) -> Result<Network> {
         let mut weights = Weights::new();
         for (name, tensor) in &self.weights {
             weights.insert(name.clone(), tensor.to_device(device)?);
         }
-        Network::new(&self.model, &weights)
+        Network::with_products(&self.model, &weights, products)
     }
 
     /// The number of steps to render with where none is asked for: `usual`, but for a voice that was made

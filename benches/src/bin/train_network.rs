@@ -2,7 +2,8 @@
 //! a step, the losses, and the most bytes of memory above those of the idle program: our side of
 //! `scripts/compare-training`.
 //!
-//! `train_network FILE THREADS STEPS`. FILE is a safetensors file of the package's state dict under
+//! `train_network FILE THREADS STEPS [PRECISION]`. With a PRECISION (f32, tf32, bf16, f16) it trains on an
+//! NVIDIA GPU, in that. FILE is a safetensors file of the package's state dict under
 //! `model.`, and the batch: `noisy` and `noise` `[batch, samples]`, `mel` `[batch, n_mels, frames]`,
 //! `level` `[batch]`.
 
@@ -25,13 +26,25 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, threads, steps] = &arguments[..] else {
-        return Err("usage: train_network FILE THREADS STEPS".into());
+    let (file, threads, steps, precision) = match &arguments[..] {
+        [file, threads, steps] => (file, threads, steps, None),
+        [file, threads, steps, precision] => (file, threads, steps, Some(precision)),
+        _ => return Err("usage: train_network FILE THREADS STEPS [PRECISION]".into()),
+    };
+    let device = match precision {
+        Some(_) => Device::new_cuda(0)?,
+        None => Device::Cpu,
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     let arrays = candle_core::safetensors::load(file, &Device::Cpu)?;
-    let (config, batch) = (config(&arrays)?, batch(&arrays)?);
-    let weights = lmnt::weights(&config.model, &state(&arrays))?;
+    let (mut config, batch) = (config(&arrays)?, batch(&arrays)?);
+    if let Some(name) = precision {
+        config.precision = serde_json::from_value(name.as_str().into())?;
+    }
+    let mut weights = lmnt::weights(&config.model, &state(&arrays))?;
+    for tensor in weights.values_mut() {
+        *tensor = tensor.to_device(&device)?;
+    }
     drop(arrays);
 
     let idle = memory("VmRSS")?;

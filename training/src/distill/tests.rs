@@ -3,6 +3,7 @@ use super::*;
 use vocoder::config::ModelConfig;
 use vocoder::mel::MelConfig;
 use vocoder::network::{Weights, initial_weights};
+use vocoder::ops::Products;
 
 /// A voice whose network predicts `bias` everywhere.
 fn constant(bias: f32) -> Voice {
@@ -101,7 +102,7 @@ fn the_reference_is_the_teachers_whole_way() {
 fn students_halve_their_teachers_levels() {
     let mut teacher = constant(0.0);
     let half = |teacher: &Voice, steps| {
-        Distiller::new(Distillation::Progressive { steps }, teacher, &Device::Cpu).unwrap()
+        Distiller::new(Distillation::Progressive { steps }, teacher, Products::F32, &Device::Cpu).unwrap()
     };
     let first = half(&teacher, 4);
     assert_eq!(first.levels().len(), 4);
@@ -118,7 +119,7 @@ fn students_halve_their_teachers_levels() {
 #[test]
 fn a_consistency_voice_has_schedules_of_few_steps() {
     let kind = Distillation::Consistency { levels: 40 };
-    let schedules = Distiller::new(kind, &constant(0.0), &Device::Cpu).unwrap().schedules();
+    let schedules = Distiller::new(kind, &constant(0.0), Products::F32, &Device::Cpu).unwrap().schedules();
     assert_eq!(schedules.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4]);
     for (steps, levels) in schedules {
         let schedule = Schedule::explicit(levels).unwrap();

@@ -28,7 +28,7 @@ struct Args {
     // a channel [clip][ci] in single precision.
     const half *x;
     const void *aux;
-    // Packed weights [tap][ci][co], bias [co].
+    // Packed weights [tap][co][ci], bias [co].
     const half *w;
     const float *bias;
     // Added at the end: [clip][row / add_repeat][co].
@@ -81,14 +81,22 @@ __device__ void stage(const Args &a, int clip, int from, int count, int c0, int 
                       int stride) {
     const int chunks = channels / 8;
     const int stored = a.rows * a.keep / a.repeat;
-    for (int i = threadIdx.x; i < count * chunks; i += THREADS) {
-        const int row = i / chunks, c = i % chunks * 8;
+    const half *x_of_clip = a.x + (size_t)clip * stored * a.ci + c0;
+    // Division is slow: each turn goes on from the last.
+    const int more_rows = THREADS / chunks, more_chunks = THREADS % chunks;
+    int row = threadIdx.x / chunks, chunk = threadIdx.x % chunks;
+    for (; row < count; row += more_rows, chunk += more_chunks) {
+        if (chunk >= chunks) {
+            chunk -= chunks;
+            if (++row >= count) break;
+        }
+        const int c = chunk * 8;
         const int at = from + row;
         half *to = out + row * stride + c;
         float v[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         if (at >= 0 && at < (int)a.rows) {
-            const size_t source = (size_t)clip * stored + (size_t)at * a.keep / a.repeat;
-            Eight x = load8(a.x + source * a.ci + c0 + c);
+            const unsigned source = a.repeat == 1 ? at * a.keep : (unsigned)at / a.repeat;
+            Eight x = load8(x_of_clip + source * a.ci + c);
             if (a.activation == PLAIN) {
                 *reinterpret_cast<uint4 *>(to) = x.raw;
                 continue;
@@ -109,6 +117,11 @@ __device__ void stage(const Args &a, int clip, int from, int count, int c0, int 
         }
         store8(to, v);
     }
+}
+
+// The row that is repeated into `row`.
+__device__ inline size_t at_repeated(const Args &a, int clip, int row) {
+    return (size_t)clip * (a.rows / a.add_repeat) + row / a.add_repeat;
 }
 
 // What a convolution does with eight of its sums, of channels from `o` on: see `Args`.
@@ -142,7 +155,7 @@ __device__ void finish(const Args &a, int clip, int row, int o, float *v) {
         store8(dfilm + a.co, dscale);
     }
     if (a.add) {
-        const size_t from = (size_t)clip * (a.rows / a.add_repeat) + row / a.add_repeat;
+        const size_t from = a.add_repeat == 1 ? at : at_repeated(a, clip, row);
         Eight add = load8(a.add + from * a.co + o);
         for (int k = 0; k < 8; k++) v[k] += float(add.values()[k]);
     }
@@ -180,9 +193,9 @@ template <int ACROSS, int SUB, int NC> __device__ void convolve(const Args &a) {
 #pragma unroll
                 for (int j = 0; j < NC; j++) {
                     if (j >= blocks) break;
-                    wmma::fragment<wmma::matrix_b, 16, 16, 16, half, wmma::row_major> w;
-                    const half *from_w = a.w + ((size_t)tap * a.ci + c) * a.co + (first_o + j) * 16;
-                    wmma::load_matrix_sync(w, from_w, a.co);
+                    wmma::fragment<wmma::matrix_b, 16, 16, 16, half, wmma::col_major> w;
+                    const half *from_w = a.w + (tap * a.co + (first_o + j) * 16) * a.ci + c;
+                    wmma::load_matrix_sync(w, from_w, a.ci);
 #pragma unroll
                     for (int s = 0; s < SUB; s++) wmma::mma_sync(sums[s][j], x[s], w, sums[s][j]);
                 }
@@ -236,7 +249,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(const Args
     const int group = warp / members, first = warp % members * KEPT;
     const int mine = group < groups ? min(KEPT, kept - first) : 0;
     wmma::fragment<wmma::accumulator, 16, 16, 16, float> sums[KEPT];
-    for (int i = 0; i < KEPT; i++) wmma::fill_fragment(sums[i], 0.0f);
+    // Where each tile's factors lie in a slice of 16 rows.
+    int xat[KEPT], yat[KEPT];
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+        const int place = (first + i) / no;
+        xat[i] = place / nc * a.dilation * xstride + place % nc * 16;
+        yat[i] = (first + i) % no * 16;
+        wmma::fill_fragment(sums[i], 0.0f);
+    }
 
     // A bias is summed up by the threads of its channel.
     const int channels = no * 16, parts = THREADS / channels;
@@ -247,8 +268,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(const Args
     for (int tile = blockIdx.x; tile < tiles * (int)a.batch; tile += gridDim.x) {
         const int clip = tile / tiles, from = tile % tiles * height;
         stage(a, clip, from - a.left, height + span, c0 * 16, nc * 16, xs, xstride);
-        for (int i = threadIdx.x; i < height * no * 2; i += THREADS) {
-            const int row = i / (no * 2), o = i % (no * 2) * 8;
+        const int chunks = no * 2, more_rows = THREADS / chunks, more_chunks = THREADS % chunks;
+        int row = threadIdx.x / chunks, chunk = threadIdx.x % chunks;
+        for (; row < height; row += more_rows, chunk += more_chunks) {
+            if (chunk >= chunks) {
+                chunk -= chunks;
+                if (++row >= height) break;
+            }
+            const int o = chunk * 8;
             uint4 raw = make_uint4(0, 0, 0, 0);
             if (from + row < (int)a.rows) {
                 const size_t at = (size_t)clip * a.rows + from + row;
@@ -265,18 +292,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) weight_gradient(const Args
         if (mine > 0) {
             for (int slice = group; slice < height / 16; slice += groups) {
                 wmma::fragment<wmma::matrix_a, 16, 16, 16, half, wmma::col_major> x;
-                int loaded = -1;
 #pragma unroll
                 for (int i = 0; i < KEPT; i++) {
                     if (i >= mine) break;
-                    const int o = (first + i) % no, place = (first + i) / no;
-                    if (place != loaded) {
-                        const int row = slice * 16 + place / nc * a.dilation;
-                        wmma::load_matrix_sync(x, xs + row * xstride + place % nc * 16, xstride);
-                        loaded = place;
-                    }
+                    if (i == 0 || xat[i] != xat[i - 1])
+                        wmma::load_matrix_sync(x, xs + slice * 16 * xstride + xat[i], xstride);
                     wmma::fragment<wmma::matrix_b, 16, 16, 16, half, wmma::row_major> y;
-                    wmma::load_matrix_sync(y, ys + slice * 16 * ystride + o * 16, ystride);
+                    wmma::load_matrix_sync(y, ys + slice * 16 * ystride + yat[i], ystride);
                     wmma::mma_sync(sums[i], x, y, sums[i]);
                 }
             }
@@ -398,9 +420,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) zero(const Args a) {
     if (i < a.count) a.dw[i] = 0.0f;
 }
 
-// Weights `values` [tap][real_ci][real_co] in half precision, padded by zeros: `out` [tap][ci][co], and
-// `dfilm` [tap][co][ci] with the taps in reverse, as the gradient of the input needs them. `bias` padded
-// to `dbias`.
+// Weights `values` [tap][real_ci][real_co] in half precision, padded by zeros: `out` [tap][co][ci], and
+// `dfilm` [tap][ci][co] with the taps in reverse, as the gradient of the input needs them: what a product
+// sums over lies side by side. `bias` padded to `dbias`.
 extern "C" __global__ void __launch_bounds__(THREADS) pack(const Args a) {
     const unsigned i = index(), one = a.ci * a.co;
     if (i < a.co) a.dbias[i] = i < a.real_co ? a.bias[i] : 0.0f;
@@ -410,6 +432,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) pack(const Args a) {
     const unsigned from = a.real_ci == 1 && c == 1 ? 0 : c;
     const bool real = from < a.real_ci && o < a.real_co;
     const half w = half(real ? a.values[(tap * a.real_ci + from) * a.real_co + o] : 0.0f);
-    a.out[i] = w;
-    a.dfilm[((a.taps - 1 - tap) * a.co + o) * a.ci + c] = w;
+    a.out[(tap * a.co + o) * a.ci + c] = w;
+    a.dfilm[((a.taps - 1 - tap) * a.ci + c) * a.co + o] = w;
 }

@@ -51,9 +51,9 @@ fn convolution_shared(height: usize, span: usize, ci: usize) -> usize {
 /// A layer's weights as the tensor cores take them.
 #[derive(Debug)]
 struct Weights {
-    /// `[taps][ci][co]`.
+    /// `[taps][co][ci]`.
     forward: Array,
-    /// `[taps][co][ci]`, the taps in reverse.
+    /// `[taps][ci][co]`, the taps in reverse.
     backward: Array,
     /// `[co]` in f32.
     bias: Array,
