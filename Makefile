@@ -33,6 +33,10 @@ test-mpi:
 	$(CARGO) build --release --locked --workspace --bin vocoder
 	VOCODER_MPI_PROGRAM=$(CURDIR)/target/vocoder-mpi $(CARGO) test --release --workspace --locked --test training_mpi
 
+## The kernels of training on NVIDIA GPUs, run on the CPU. Needs a C++ compiler.
+test-kernels:
+	$(CARGO) test --release --locked -p vocoder --features cuda-emulated --lib network::gpu
+
 ## Format, clippy and docs; warnings are errors.
 lint:
 	@scripts/setup
