@@ -148,7 +148,8 @@ fn come_near(folder: &Path, teacher: &Path, kinds: [(Distillation, u64, f64); 2]
         losses(&run, 1000);
         // How far a step of the student leads from where the teacher goes; it began as its teacher.
         let voice = Voice::load(teacher).unwrap();
-        let distiller = Arc::new(Distiller::new(distill, &voice, Products::F32, &Device::Cpu).unwrap());
+        let distiller =
+            Arc::new(Distiller::new(distill, &voice, Products::F32, &Device::Cpu).unwrap());
         let clips = Corpus::load(&run.data, run.config.mel.sample_rate, 24_000).unwrap().validation;
         let validator = Validator::new(&run.config, Arc::new(clips)).unwrap();
         let mut validator = validator.taught_by(Some(distiller));

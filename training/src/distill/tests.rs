@@ -102,7 +102,8 @@ fn the_reference_is_the_teachers_whole_way() {
 fn students_halve_their_teachers_levels() {
     let mut teacher = constant(0.0);
     let half = |teacher: &Voice, steps| {
-        Distiller::new(Distillation::Progressive { steps }, teacher, Products::F32, &Device::Cpu).unwrap()
+        Distiller::new(Distillation::Progressive { steps }, teacher, Products::F32, &Device::Cpu)
+            .unwrap()
     };
     let first = half(&teacher, 4);
     assert_eq!(first.levels().len(), 4);
@@ -119,7 +120,8 @@ fn students_halve_their_teachers_levels() {
 #[test]
 fn a_consistency_voice_has_schedules_of_few_steps() {
     let kind = Distillation::Consistency { levels: 40 };
-    let schedules = Distiller::new(kind, &constant(0.0), Products::F32, &Device::Cpu).unwrap().schedules();
+    let schedules =
+        Distiller::new(kind, &constant(0.0), Products::F32, &Device::Cpu).unwrap().schedules();
     assert_eq!(schedules.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4]);
     for (steps, levels) in schedules {
         let schedule = Schedule::explicit(levels).unwrap();

@@ -95,8 +95,7 @@ impl<M: Machine> Pass<'_, M> {
         let residual = self.conv(&plan.residual, rows, plain.kept(plan.factor), None)?;
         let first = self.conv(&plan.convs[0], rows, leaky.kept(plan.factor), None)?;
         let second = self.conv(&plan.convs[1], rows, Source::leaky(&first), None)?;
-        let out =
-            self.conv(&plan.convs[2], rows, Source::leaky(&second), Some((&residual, 1)))?;
+        let out = self.conv(&plan.convs[2], rows, Source::leaky(&second), Some((&residual, 1)))?;
         Ok(([first, second], out))
     }
 

@@ -189,11 +189,7 @@ impl<M: Machine> Pass<'_, M> {
         let flat = SHAPES[SHAPES.len() - 1];
         let (height, width, kernel) = *SHAPES.iter().find(suits).unwrap_or(&flat);
         let grid = [(self.batch * rows.div_ceil(height)) as u32, co.div_ceil(width) as u32];
-        let args = Args {
-            ci: ci as u32,
-            co: co as u32,
-            ..self.input(layer, rows, source, args)
-        };
+        let args = Args { ci: ci as u32, co: co as u32, ..self.input(layer, rows, source, args) };
         self.memory.machine.launch(kernel, grid, shared(height), args)
     }
 

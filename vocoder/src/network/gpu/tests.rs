@@ -104,14 +104,8 @@ fn equals_the_tape(config: &ModelConfig, frames: usize) {
         .collect();
     let addresses: Vec<u64> = encoded.iter().map(|v| v.as_ptr() as u64).collect();
     let packed = Packed::new(&memory, &plan, flat.as_ptr() as u64).unwrap();
-    let pass = Pass {
-        plan: &plan,
-        memory: &memory,
-        batch,
-        frames,
-        levels: &addresses,
-        packed: &packed,
-    };
+    let pass =
+        Pass { plan: &plan, memory: &memory, batch, frames, levels: &addresses, packed: &packed };
     let (signal, mel, dy) = (values(&signal), values(&mel), values(&dy));
     for _ in 0..2 {
         let mut y = vec![f32::NAN; signal.len()];

@@ -128,7 +128,8 @@ impl Plan {
     #[cfg(any(feature = "cuda", all(test, feature = "cuda-emulated")))]
     pub fn layers(&self) -> Vec<&Layer> {
         let ends = [&self.mel, &self.stem, &self.last].into_iter();
-        let down = self.down.iter().flat_map(|block| [&block.residual].into_iter().chain(&block.convs));
+        let down =
+            self.down.iter().flat_map(|block| [&block.residual].into_iter().chain(&block.convs));
         let film = self.film.iter().flat_map(|module| [&module.input, &module.output]);
         let up = self.up.iter().flat_map(|block| [&block.residual].into_iter().chain(&block.convs));
         ends.chain(down).chain(film).chain(up).collect()
