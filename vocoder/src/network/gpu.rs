@@ -38,7 +38,7 @@ pub(super) use launch::Halved;
 /// What a kernel is told: the twin of the struct in `gpu/kernels.cu`, which says what each is. Addresses
 /// are those of the machine's memory, 0 for none.
 #[repr(C)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Args {
     x: u64,
     aux: u64,
@@ -77,11 +77,10 @@ struct Args {
     count: u32,
 }
 
-impl Default for Args {
-    fn default() -> Self {
-        // SAFETY: addresses and numbers, of which all may be zero.
-        let zeros: Args = unsafe { std::mem::zeroed() };
-        Args { keep: 1, repeat: 1, tkeep: 1, add_repeat: 1, ..zeros }
+impl Args {
+    /// Nothing but rows that are taken as they are.
+    fn plain() -> Self {
+        Args { keep: 1, repeat: 1, tkeep: 1, add_repeat: 1, ..Args::default() }
     }
 }
 

@@ -10,7 +10,7 @@ use candle_core::Result;
 
 /// Back through the activation of a convolution's input.
 fn through_leaky(x: &Array, keep: usize) -> Args {
-    Args { through: 1, tx: x.address, tkeep: keep as u32, ..Args::default() }
+    Args { through: 1, tx: x.address, tkeep: keep as u32, ..Args::plain() }
 }
 
 /// Back through the modulation of a convolution's input; the modulation's gradient is written first, then
@@ -22,7 +22,7 @@ fn through_film(x: &Array, film: &Array, dfilm: &Array, first: bool) -> Args {
         tfilm: film.address,
         dfilm: dfilm.address,
         first: u32::from(first),
-        ..Args::default()
+        ..Args::plain()
     }
 }
 
@@ -34,21 +34,21 @@ impl<M: Machine> Pass<'_, M> {
         let mut rows = self.frames * plan.hop;
         let (count, len) = (self.batch * rows, plan.len);
         let zero = |dw, count: usize| {
-            let args = Args { dw, count: count as u32, ..Args::default() };
+            let args = Args { dw, count: count as u32, ..Args::plain() };
             machine.launch_flat(Kernel::Zero, count, args)
         };
         let size = self.memory.take(4)?;
         let scale = size.address;
         zero(scale, 1)?;
         zero(gradient, len)?;
-        let args = Args { values: dy, scale, count: count as u32, ..Args::default() };
+        let args = Args { values: dy, scale, count: count as u32, ..Args::plain() };
         machine.launch(Kernel::Measure, [264, 1], 4 * THREADS as usize, args)?;
         let dy = self.widen(dy, rows, plan.last.co, scale)?;
 
         if let Some(x) = tape.mels.pop() {
             self.weights(&plan.last, rows, Source::plain(&x), &dy, gradient)?;
         }
-        let mut d = self.pull(&plan.last, rows, &dy, Args::default())?;
+        let mut d = self.pull(&plan.last, rows, &dy, Args::plain())?;
         drop(dy);
 
         // Down the mel's path from the waveform's rate, and with each block through its FiLM module.
@@ -86,7 +86,7 @@ impl<M: Machine> Pass<'_, M> {
         machine.launch_flat(
             Kernel::Unscale,
             len,
-            Args { dw: gradient, scale, rows, count, ..Args::default() },
+            Args { dw: gradient, scale, rows, count, ..Args::plain() },
         )
     }
 
@@ -115,7 +115,7 @@ impl<M: Machine> Pass<'_, M> {
         let dfirst = self.pull(second, high, &dsum, through_film(&first, film, dfilm, false))?;
         drop(first);
 
-        let plain = Args::default();
+        let plain = Args::plain();
         let dresidual = self.collect(&dsum, rows, plan.factor, plan.residual.co, plain)?;
         drop(dsum);
         self.weights(&plan.residual, rows, Source::plain(x), &dresidual, gradient)?;
@@ -164,7 +164,7 @@ impl<M: Machine> Pass<'_, M> {
         self.weights(output, rows, Source::leaky_plus(&inner, level), &dy, gradient)?;
         let dinner = self.pull(output, rows, &dy, through_leaky(&inner, 1))?;
         self.weights(input, rows, Source::plain(wave), &dinner, gradient)?;
-        self.pull(input, rows, &dinner, Args::default())
+        self.pull(input, rows, &dinner, Args::plain())
     }
 
     /// Adds the gradient of the block's input to `dwave`. `rows`: after the decimation.
@@ -184,7 +184,7 @@ impl<M: Machine> Pass<'_, M> {
         let dfirst = self.pull(&plan.convs[1], rows, &dsecond, through_leaky(&first, 1))?;
         self.weights(&plan.convs[0], rows, Source::leaky(wave).kept(keep), &dfirst, gradient)?;
         self.weights(&plan.residual, rows, Source::plain(wave).kept(keep), &dy, gradient)?;
-        let dresidual = self.pull(&plan.residual, rows, &dy, Args::default())?;
+        let dresidual = self.pull(&plan.residual, rows, &dy, Args::plain())?;
         let through = Args { add: dresidual.address, ..through_leaky(wave, keep) };
         let dx = self.pull(&plan.convs[0], rows, &dfirst, through)?;
         let count = self.batch * rows * ci / 8;
@@ -194,7 +194,7 @@ impl<M: Machine> Pass<'_, M> {
             ci: ci as u32,
             keep: keep as u32,
             count: count as u32,
-            ..Args::default()
+            ..Args::plain()
         };
         self.memory.machine.launch_flat(Kernel::AddKept, count, args)
     }

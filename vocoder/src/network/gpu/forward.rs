@@ -52,7 +52,7 @@ impl<M: Machine> Pass<'_, M> {
             up.push(kept);
             mels.push(x);
         }
-        let finish = Args { first_channel: out, ..Args::default() };
+        let finish = Args { first_channel: out, ..Args::plain() };
         self.forward_into(&plan.last, rows, Source::plain(&mels[plan.up.len()]), finish)?;
         Ok(Tape { signal, mel, waves, down, film, mels, up })
     }
@@ -68,7 +68,7 @@ impl<M: Machine> Pass<'_, M> {
             ci: ci as u32,
             real_ci: channels as u32,
             count: count as u32,
-            ..Args::default()
+            ..Args::plain()
         };
         self.memory.machine.launch_flat(Kernel::Widen, count * ci / 8, args)?;
         Ok(out)
@@ -84,7 +84,7 @@ impl<M: Machine> Pass<'_, M> {
     ) -> Result<Array> {
         let out = self.rows(rows, layer.co)?;
         let (add, repeat) = add.map_or((0, 1), |(add, repeat)| (add.address, repeat));
-        let finish = Args { out: out.address, add, add_repeat: repeat as u32, ..Args::default() };
+        let finish = Args { out: out.address, add, add_repeat: repeat as u32, ..Args::plain() };
         self.forward_into(layer, rows, source, finish)?;
         Ok(out)
     }

@@ -1,7 +1,7 @@
 //! The GPU that the kernels run on, and the network on it as an operation with gradients.
 
 use super::forward::Tape;
-use super::layer::Packed;
+use super::layer::{MOST_SHARED, Packed};
 use super::memory::Memory;
 use super::{Args, Kernel, Machine, Pass, THREADS};
 use crate::config::ModelConfig;
@@ -18,9 +18,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
-
-/// All the shared memory that a block may have on GPUs since Volta, but for what the system keeps.
-const MOST_SHARED: usize = 227 << 10;
 
 // SAFETY: addresses and numbers alone, laid out as C has them.
 unsafe impl DeviceRepr for Args {}

@@ -13,9 +13,9 @@ const BLOCK: usize = 16;
 /// Tiles of 16 x 16 weights of which one block of threads sums up the gradients.
 const MOST_TILES: usize = 48;
 
-/// Shared memory of a block: half of a multiprocessor's, so that two blocks fit, and all of it.
-const GOOD_SHARED: usize = 110 << 10;
-const MOST_SHARED: usize = 227 << 10;
+/// Shared memory that a block may have on every GPU since Ampere; two such blocks fit on those of data
+/// centres at once.
+pub(super) const MOST_SHARED: usize = 96 << 10;
 
 /// Rows and channels that a block computes, and by which kernel: see `convolve` in `kernels.cu`.
 const SHAPES: [(usize, usize, Kernel); 4] = [
@@ -85,7 +85,7 @@ impl Packed {
                 co: co as u32,
                 real_ci: layer.ci as u32,
                 real_co: layer.co as u32,
-                ..Args::default()
+                ..Args::plain()
             };
             memory.machine.launch_flat(Kernel::Pack, count, args)?;
             Ok((layer.weight.start, weights))
@@ -184,7 +184,7 @@ impl<M: Machine> Pass<'_, M> {
         let shared = |height| convolution_shared(height, layer.span(), ci);
         let suits = |&&(height, width, _): &&(usize, usize, Kernel)| {
             let tall = height <= 32 || (rows > 160 && (height <= 128 || rows >= 1000));
-            tall && (width >= co || width > 32) && shared(height) <= GOOD_SHARED
+            tall && (width >= co || width > 32) && shared(height) <= MOST_SHARED
         };
         let flat = SHAPES[SHAPES.len() - 1];
         let (height, width, kernel) = *SHAPES.iter().find(suits).unwrap_or(&flat);
@@ -226,7 +226,7 @@ impl<M: Machine> Pass<'_, M> {
             tile_rows: tile_rows as u32,
             block_ci: block_ci as u32,
             block_co: block_co as u32,
-            ..self.input(layer, rows, source, Args::default())
+            ..self.input(layer, rows, source, Args::plain())
         };
         self.memory.machine.launch(Kernel::WeightGradient, grid, staged.max(summed), args)
     }

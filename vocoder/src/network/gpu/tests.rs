@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::forward::Tape;
-use super::layer::{Packed, fits};
+use super::layer::{MOST_SHARED, Packed, fits};
 use super::memory::Memory;
 use super::{Args, Kernel, Machine, Pass};
 use crate::config::{ModelConfig, Padding};
@@ -33,7 +33,7 @@ impl Machine for Emulated {
     }
 
     fn launch(&self, kernel: Kernel, grid: [u32; 2], shared: usize, args: Args) -> Result<()> {
-        assert!(shared <= 227 << 10, "{kernel:?} wants {shared} bytes of shared memory");
+        assert!(shared <= MOST_SHARED, "{kernel:?} wants {shared} bytes of shared memory");
         let name = CString::new(kernel.name()).unwrap();
         let _turn = TURN.lock().unwrap();
         let args = (&raw const args).cast();
