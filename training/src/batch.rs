@@ -170,7 +170,8 @@ impl BatchMaker {
         Ok(batch)
     }
 
-    /// The clean crop as the prior whitens it, and its mel.
+    /// The clean crop as the prior whitens it, and its mel. Clips that are kept have a gain of their own
+    /// in the place of `gain`.
     fn crop(&mut self, position: u64, gain: f32) -> Result<(Vec<f32>, Vec<f32>)> {
         let index = self.ends.partition_point(|end| *end <= position);
         let before = if index == 0 { 0 } else { self.ends[index - 1] };
@@ -211,9 +212,7 @@ impl BatchMaker {
         let bands = self.config.mel.n_mels;
         Ok((clean, mel.data[local.start * bands..local.end * bands].to_vec()))
     }
-}
 
-impl BatchMaker {
     /// A whole clip, at a gain that is its own.
     fn whole(&mut self, index: usize) -> Result<Whitened> {
         let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);

@@ -8,7 +8,7 @@ use crate::distill::Distiller;
 use crate::objective::Objective;
 use crate::optimiser::{Optimiser, State};
 use crate::ranks::Ranks;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 use vocoder::network::{Network, Weights};
 use vocoder::{Error, Result};
@@ -50,13 +50,14 @@ impl Trainer {
     /// A state that doesn't fit the config's network.
     pub fn new(config: &TrainConfig, state: State, progress: Progress) -> Result<Self> {
         let products = config.precision.products();
-        let mut network = Network::with_products(&config.model, &state.weights, products)?;
-        let flat = network.steps_flat() && config.optimiser.weight_decay == 0.0;
+        let device = state.weights.values().next().map_or(&Device::Cpu, Tensor::device);
+        let flat = Network::steps_flat(&config.model, device, products)
+            && config.optimiser.weight_decay == 0.0;
         let optimiser = match flat {
             true => Optimiser::flat(config.optimiser, &config.model, state)?,
             false => Optimiser::new(config.optimiser, state)?,
         };
-        network = match optimiser.side_by_side() {
+        let network = match optimiser.side_by_side() {
             Some(flat) => Network::over_flat(&config.model, flat, products)?,
             None => Network::with_products(&config.model, &optimiser.weights()?, products)?,
         };

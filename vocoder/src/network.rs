@@ -107,7 +107,7 @@ impl Network {
         Ok(Network {
             flat: None,
             #[cfg(feature = "cuda")]
-            halved: (products == Products::F16 && first.device().is_cuda() && gpu::fits(config))
+            halved: Self::steps_flat(config, first.device(), products)
                 .then(|| Arc::new(gpu::Halved::new(config))),
             device: first.device().clone(),
             dtype: first.dtype(),
@@ -142,13 +142,16 @@ impl Network {
         Ok(network)
     }
 
-    /// Whether forward and backward are one operation over all weights side by side, so that a trainer
-    /// does best to keep them so.
-    pub fn steps_flat(&self) -> bool {
+    /// Whether forward and backward on `device` are one operation over all weights side by side, so that a
+    /// trainer does best to keep them so.
+    pub fn steps_flat(config: &ModelConfig, device: &Device, products: Products) -> bool {
         #[cfg(feature = "cuda")]
-        return self.halved.is_some();
+        return products == Products::F16 && device.is_cuda() && gpu::fits(config);
         #[cfg(not(feature = "cuda"))]
-        false
+        {
+            let _ = (config, device, products);
+            false
+        }
     }
 
     /// The config that the network was built from.

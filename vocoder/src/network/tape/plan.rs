@@ -124,6 +124,7 @@ impl Plan {
             len,
         }
     }
+
     /// Every layer once.
     #[cfg(any(feature = "cuda", all(test, feature = "cuda-emulated")))]
     pub fn layers(&self) -> Vec<&Layer> {
