@@ -34,7 +34,7 @@ fn clips() -> [Mel; 3] {
 #[test]
 fn a_batch_equals_its_clips_one_by_one() {
     let look_ahead = Padding::Causal { look_ahead: 2 };
-    let spectral = PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0 };
+    let spectral = PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 1.0 };
     for (prior, padding, sampler, rounds) in [
         (PriorConfig::Standard, Padding::Symmetric, "ancestral", 0),
         (PriorConfig::Energy { floor: 1e-3 }, look_ahead, "sde-dpm++2m", 0),

@@ -58,7 +58,7 @@ fn a_weight_of_nothing_is_a_mel_of_silence() {
 
 #[test]
 fn the_engine_leads_as_the_definition_does_in_pieces() {
-    let spectral = PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0 };
+    let spectral = PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 1.0 };
     for (padding, prior) in [
         (Padding::Symmetric, spectral),
         (Padding::Causal { look_ahead: 2 }, PriorConfig::Energy { floor: 1e-3 }),

@@ -26,7 +26,7 @@ fn an_abrupt_beginning_stays_within_what_a_network_knows() {
     let clip = audio::read(&path).unwrap().audio.samples;
     let from = (clip.len() - 48_000) / 2;
     let mel = MelExtractor::new(&config).unwrap().extract(&clip[from..from + 48_000]).unwrap();
-    let prior = PriorConfig::Spectral { floor: 3e-4, order: 24, smear_hz: 50.0 };
+    let prior = PriorConfig::Spectral { floor: 3e-4, order: 24, smear_hz: 50.0, share: 1.0 };
     let prior = Prior::new(prior, &config).unwrap();
     let start = Start::GriffinLim { iterations: 32, level: 0.9 };
     let mut signal = vec![0f32; mel.frames * config.hop];

@@ -56,7 +56,7 @@ fn the_network_returns_the_noise_that_its_velocity_means() {
 
 #[test]
 fn engine_definition_and_trace_agree_on_every_sampler_in_pieces() {
-    let spectral = PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0 };
+    let spectral = PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 1.0 };
     for (padding, prior) in [
         (Padding::Symmetric, PriorConfig::Energy { floor: 1e-2 }),
         (Padding::Causal { look_ahead: 2 }, spectral),

@@ -11,7 +11,7 @@ use vocoder::voice::{Precision, Provenance, Voice};
 fn voice() -> Voice {
     let mel = MelConfig::default();
     let mut model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
-    model.prior = PriorConfig::Spectral { floor: 1e-3, order: 24, smear_hz: 50.0 };
+    model.prior = PriorConfig::Spectral { floor: 1e-3, order: 24, smear_hz: 50.0, share: 1.0 };
     let weights = initial_weights(&model, 1).unwrap();
     let provenance = Provenance {
         description: "a test".into(),

@@ -59,6 +59,11 @@ pub enum PriorConfig {
         /// Width in Hz by which the envelope is smeared: 50 blurs single harmonics, 10 keeps them.
         #[serde(default = "default_smear_hz")]
         smear_hz: f32,
+        /// How much of the envelope, in decibels, the noise follows: 1 is all of it, the same ratio of
+        /// signal to noise in every band; at 0.5 the strong bands come out of the noise before the
+        /// weak ones do, as they do from unit noise, but in half as many decibels.
+        #[serde(default = "default_share")]
+        share: f32,
     },
 }
 
@@ -73,17 +78,19 @@ impl PriorConfig {
                 "prior floor",
                 format!("expected above 0 and at most 1, got {floor}"),
             )),
-            Self::Spectral { floor, order, smear_hz }
+            Self::Spectral { floor, order, smear_hz, share }
                 if !(*floor > 0.0
                     && *floor <= 1.0
                     && (1..=MAX_ORDER).contains(order)
-                    && (1.0..=1000.0).contains(smear_hz)) =>
+                    && (1.0..=1000.0).contains(smear_hz)
+                    && (0.0..=1.0).contains(share)) =>
             {
                 Err(Error::config(
                     "spectral prior",
                     format!(
-                        "expected a floor above 0 and at most 1, an order of 1 to {MAX_ORDER} and a \
-                         smear of 1 to 1000 Hz, got {floor}, {order} and {smear_hz}"
+                        "expected a floor above 0 and at most 1, an order of 1 to {MAX_ORDER}, a \
+                         smear of 1 to 1000 Hz and a share of 0 to 1, got {floor}, {order}, \
+                         {smear_hz} and {share}"
                     ),
                 ))
             }
@@ -99,6 +106,11 @@ const MAX_ORDER: usize = 256;
 /// The smear of voices that don't name one.
 fn default_smear_hz() -> f32 {
     50.0
+}
+
+/// The share of voices that don't name one.
+fn default_share() -> f32 {
+    1.0
 }
 
 /// What a spectral prior's filter remembers between pieces of a clip. New for each clip.
@@ -156,8 +168,8 @@ impl Prior {
         config.validate()?;
         mel.validate()?;
         let envelope = match config {
-            PriorConfig::Spectral { floor, order, smear_hz } => {
-                Some(Envelope::new(mel, order, smear_hz, floor))
+            PriorConfig::Spectral { floor, order, smear_hz, share } => {
+                Some(Envelope::new(mel, order, smear_hz, share, floor))
             }
             _ => None,
         };

@@ -192,4 +192,8 @@ const COMMENTS: &[(&str, &str)] = &[
         "Poles of the envelope: 24 follow formants, 100 and more also harmonics.",
     ),
     ("model.prior.spectral.smear_hz", "Width by which the envelope is smeared, in Hz."),
+    (
+        "model.prior.spectral.share",
+        "How much of the envelope, in decibels, the noise follows: 1 is all of it.",
+    ),
 ];

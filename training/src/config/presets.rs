@@ -88,9 +88,10 @@ impl TrainConfig {
         if name != "paper-base" {
             // Our own networks: inputs of unit size, and levels told and drawn in log-SNR.
             config.model.level = LevelEncoding::LogSnr { scale: 32.0 };
-            config.model.prior = PriorConfig::Spectral { floor: 3e-4, order: 128, smear_hz: 12.0 };
+            config.model.prior =
+                PriorConfig::Spectral { floor: 3e-4, order: 128, smear_hz: 12.0, share: 0.5 };
             (config.model.mel_shift, config.model.mel_scale) = (6.0, 1.0 / 3.0);
-            config.levels = LevelDraw::LogSnr { min: -2.5, max: 5.0 };
+            config.levels = LevelDraw::LogSnr { min: -3.0, max: 5.0 };
             config.batch = 32;
             config.optimiser.learning_rate = 5e-4;
             config.optimiser.final_rate = 0.1;

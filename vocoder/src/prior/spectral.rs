@@ -24,13 +24,15 @@ pub(super) struct Envelope {
     /// `[order + 1][POINTS]`: cosines times the lag window.
     cosines: Vec<f64>,
     order: usize,
+    /// Exponent of the powers that the filter follows.
+    share: f64,
     least: f64,
 }
 
 impl Envelope {
     /// Plans for mels of `config`, filters of `order` poles of an envelope smeared by `smear_hz` (a
-    /// Gaussian lag window), and no deviation below `floor`.
-    pub fn new(config: &MelConfig, order: usize, smear_hz: f32, floor: f32) -> Self {
+    /// Gaussian lag window) whose powers are raised to `share`, and no deviation below `floor`.
+    pub fn new(config: &MelConfig, order: usize, smear_hz: f32, share: f32, floor: f32) -> Self {
         let bins = config.n_fft / 2 + 1;
         let bank = filter_bank(config);
         let rate = f64::from(config.sample_rate);
@@ -68,7 +70,15 @@ impl Envelope {
             })
             .collect();
         let least = f64::from(floor).powi(2);
-        Envelope { arch: Arch::new(), between, per_point, cosines, order, least }
+        Envelope {
+            arch: Arch::new(),
+            between,
+            per_point,
+            cosines,
+            order,
+            share: f64::from(share),
+            least,
+        }
     }
 
     /// From each band's share of the mean square: the frame's deviation, and the `order` reflection
@@ -79,11 +89,14 @@ impl Envelope {
             .zip(&self.per_point)
             .map(|(&share, &per_point)| (f64::from(share) * per_point).max(1e-20).ln())
             .collect();
-        let powers: Vec<f64> = self
+        let mut powers: Vec<f64> = self
             .between
             .iter()
             .map(|&(low, high, part)| (logs[low] + (logs[high] - logs[low]) * part).exp())
             .collect();
+        if self.share < 1.0 {
+            self.follow_in_part(&mut powers);
+        }
         let mut correlation = vec![0.0; self.order + 1];
         self.arch.dispatch(Products {
             rows: &self.cosines,
@@ -92,6 +105,19 @@ impl Envelope {
         });
         correlation[0] += correlation[0] * WHITE + self.least;
         (correlation[0].sqrt() as f32, levinson(&correlation, self.order))
+    }
+
+    /// Powers P to c P^share, with the c that leaves a signal of these powers at unit deviation once it
+    /// is whitened by them: the mean of P / (c P^share) is 1.
+    fn follow_in_part(&self, powers: &mut [f64]) {
+        let mut whitened = 0.0;
+        for power in &mut *powers {
+            let followed = power.powf(self.share);
+            whitened += *power / followed;
+            *power = followed;
+        }
+        let scale = whitened / powers.len() as f64;
+        powers.iter_mut().for_each(|power| *power *= scale);
     }
 }
 
@@ -230,6 +256,24 @@ mod tests {
                 (analyse(signal[n], &sections(&[-0.5, 0.2]), &mut memory) - expected).abs() < 1e-5
             );
         }
+    }
+
+    /// By hand: 4 and 1 followed by their roots 2 and 1 leave 2 and 1, 1.5 in the mean, so 1.5 goes into
+    /// what is followed: 3 and 1.5, which leave 4/3 and 2/3, 1 in the mean.
+    #[test]
+    fn half_followed_powers_leave_unit_deviation() {
+        let config = MelConfig::default();
+        let of = |share| Envelope::new(&config, 8, 50.0, share, 1e-3);
+        let mut powers = [4.0, 1.0];
+        of(0.5).follow_in_part(&mut powers);
+        assert!((powers[0] - 3.0).abs() < 1e-12 && (powers[1] - 1.5).abs() < 1e-12, "{powers:?}");
+
+        // Nothing followed is the energy prior: no poles, the same deviation.
+        let shares: Vec<f32> = (0..config.n_mels).map(|band| 1e-4 * (band % 7) as f32).collect();
+        let (whole, _) = of(1.0).of_bands(&shares);
+        let (none, reflections) = of(0.0).of_bands(&shares);
+        assert!((none / whole - 1.0).abs() < 1e-3, "{none} {whole}");
+        assert!(reflections.iter().all(|k| k.abs() < 1e-3), "{reflections:?}");
     }
 
     fn sections(reflections: &[f32]) -> Sections {

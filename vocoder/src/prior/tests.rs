@@ -123,10 +123,11 @@ fn whitened_chain_is_priorgrads() {
 /// The whole way of a spectral prior: from a signal to u and back, in pieces, and u is white.
 #[test]
 fn a_spectral_prior_whitens_and_colours_without_loss() {
-    for (config, (order, smear_hz)) in
-        configs().into_iter().flat_map(|c| [(c.clone(), (24, 50.0)), (c, (128, 12.0))])
+    let kinds = [(24, 50.0, 1.0), (128, 12.0, 1.0), (128, 12.0, 0.5)];
+    for (config, (order, smear_hz, share)) in
+        configs().into_iter().flat_map(|config| kinds.map(|kind| (config.clone(), kind)))
     {
-        let prior = PriorConfig::Spectral { floor: 1e-3, order, smear_hz };
+        let prior = PriorConfig::Spectral { floor: 1e-3, order, smear_hz, share };
         let prior = Prior::new(prior, &config).unwrap();
         let frames = 40;
         let mut signal: Vec<f32> = tone(&config, frames * config.hop);
@@ -146,8 +147,10 @@ fn a_spectral_prior_whitens_and_colours_without_loss() {
             let rough: Vec<f32> = x.windows(2).map(|pair| pair[1] - pair[0]).collect();
             rms(&rough) / rms(x)
         };
-        // White noise has sqrt(2); the signal is far smoother.
-        assert!(ratio(inner) > 1.0 && ratio(&signal) < 0.5, "{} {}", ratio(inner), ratio(&signal));
+        // White noise has sqrt(2); the signal is far smoother, and half whitened it lies between.
+        let expected = if share == 1.0 { 1.0..2.0 } else { 0.6..1.0 };
+        assert!(expected.contains(&ratio(inner)), "share {share}: {}", ratio(inner));
+        assert!(ratio(&signal) < 0.5, "{}", ratio(&signal));
 
         let mut memory = Memory::default();
         let mut back = white.clone();
@@ -183,7 +186,14 @@ fn wrong_settings_are_refused() {
     for (floor, order, smear_hz) in
         [(0.0, 24, 50.0), (1e-3, 0, 50.0), (1e-3, 257, 50.0), (1e-3, 24, f32::NAN)]
     {
-        assert!(Prior::new(PriorConfig::Spectral { floor, order, smear_hz }, &config).is_err());
+        assert!(
+            Prior::new(PriorConfig::Spectral { floor, order, smear_hz, share: 1.0 }, &config)
+                .is_err()
+        );
+    }
+    for share in [-0.1, 1.1, f32::NAN] {
+        let config_of = PriorConfig::Spectral { floor: 1e-3, order: 24, smear_hz: 50.0, share };
+        assert!(Prior::new(config_of, &config).is_err());
     }
     let prior = Prior::new(ENERGY, &config).unwrap();
     assert!(prior.deviation(&some_mel(&other, 2), 0..1).is_err());
