@@ -133,6 +133,13 @@ fn json_is_levels_or_betas() {
     assert_eq!(Schedule::from_json(" {\"levels\": [0.1, 0.5, 0.9]}\n").unwrap(), levels);
     let betas = Schedule::from_betas(&[1e-4, 0.5]).unwrap();
     assert_eq!(Schedule::from_json("{\"betas\": [1e-4, 0.5]}").unwrap(), betas);
+    // As `vocoder schedule show --json` has it.
+    let shown = serde_json::json!({
+        "betas": levels.to_betas(), "learned": true, "levels": [0.1, 0.5, 0.9], "steps": 3,
+    });
+    assert_eq!(Schedule::from_json(&shown.to_string()).unwrap(), levels);
+    let message = Schedule::from_json("{\"level\": [0.1]}").unwrap_err().to_string();
+    assert!(message.ends_with("got neither levels nor betas"), "{message}");
     let json = serde_json::to_string(&levels).unwrap();
     assert_eq!(json, "[0.1,0.5,0.9]");
     assert_eq!(serde_json::from_str::<Schedule>(&json).unwrap(), levels);
