@@ -47,7 +47,7 @@ ARMS = {
     "loss mse": arm(keys="loss = 'mse'", comparable=False),
     "prediction velocity": arm(model="prediction = 'velocity'"),
     "prior standard": arm(model="prior = 'standard'", comparable=False, same_cost=False),
-    "prior whole": arm(tables="[model.prior.spectral]\nfloor = 3e-4\norder = 128\nsmear_hz = 12.0\nshare = 1.0", comparable=False),
+    "prior whole": arm(tables="[levels.log-snr]\nmin = -2.5\nmax = 5.0\n[model.prior.spectral]\nfloor = 3e-4\norder = 128\nsmear_hz = 12.0\nshare = 1.0", comparable=False),
     "prior energy": arm(tables="[model.prior.energy]\nfloor = 1e-3", comparable=False, same_cost=False),
     "weighting min-snr 5": arm(tables="[weighting.min-snr]\ngamma = 5.0"),
     "weighting truncated-snr": arm(keys="weighting = 'truncated-snr'"),

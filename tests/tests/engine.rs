@@ -69,7 +69,7 @@ proptest! {
         prior in proptest::sample::select(vec![
             PriorConfig::Standard,
             PriorConfig::Energy { floor: 1e-3 },
-            PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 1.0 },
+            PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 0.5 },
         ]),
         frames in 1usize..40,
         chunk in 1usize..20,

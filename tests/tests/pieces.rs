@@ -35,7 +35,7 @@ fn render(voice: &Voice, settings: Settings, mel: &Mel) -> Vec<f32> {
 const PRIORS: [PriorConfig; 3] = [
     PriorConfig::Standard,
     PriorConfig::Energy { floor: 1e-3 },
-    PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 1.0 },
+    PriorConfig::Spectral { floor: 1e-3, order: 16, smear_hz: 50.0, share: 0.5 },
 ];
 
 proptest! {

@@ -27,6 +27,10 @@
 //! moves with the mel. SpecGrad filters in the time-frequency domain, where H has no exact inverse;
 //! here H is S times an all-pole filter of unit gain, a normalised lattice, whose inverse is exact
 //! sample by sample, so that training whitens what rendering colours without loss.
+//!
+//! The filter may follow the envelope in part: its power response is then the envelope's to the power
+//! of the *share*. Strong bands, such as a voice's low harmonics, have the better ratio then and come out
+//! of the noise before the weak ones do, as from unit noise, but over fewer decibels.
 
 mod spectral;
 
@@ -56,12 +60,12 @@ pub enum PriorConfig {
         /// Poles of the envelope: 1 to 256. 24 follow the formants; 100 and more also the harmonics
         /// that the mel resolves.
         order: usize,
-        /// Width in Hz by which the envelope is smeared: 50 blurs single harmonics, 10 keeps them.
+        /// Width by which the envelope is smeared, 1 to 1000 Hz: 50 blurs single harmonics, 10 keeps
+        /// them.
         #[serde(default = "default_smear_hz")]
         smear_hz: f32,
-        /// How much of the envelope, in decibels, the noise follows: 1 is all of it, the same ratio of
-        /// signal to noise in every band; at 0.5 the strong bands come out of the noise before the
-        /// weak ones do, as they do from unit noise, but in half as many decibels.
+        /// How much of the envelope, in decibels, the noise follows: 0 (none, only loudness) to 1 (all
+        /// of it, as SpecGrad). Ours; 0.5 is best by far of what was tried (docs/ab.md).
         #[serde(default = "default_share")]
         share: f32,
     },
@@ -71,7 +75,7 @@ impl PriorConfig {
     /// Checks the range.
     ///
     /// # Errors
-    /// A floor outside (0, 1].
+    /// A floor outside (0, 1]; an order, smear or share outside what its field says.
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Energy { floor } if !(*floor > 0.0 && *floor <= 1.0) => Err(Error::config(

@@ -31,8 +31,8 @@ pub const FIRST_LEVEL: f64 = 0.081_379_63;
 /// The cleanest level of that schedule, sqrt(1 - 1e-6): noise 60 dB below the signal.
 pub const LAST_LEVEL: f64 = 0.999_999_5;
 
-/// The cleanest level of [`Schedule::plain`]: noise 30 dB below the signal in every band. Few steps are
-/// better spent above it than on what is hardly heard.
+/// The cleanest level of [`Schedule::plain`]: noise 30 dB below the signal as the prior whitens it.
+/// Few steps are better spent above it than on what is hardly heard.
 pub const PLAIN_LAST_LEVEL: f64 = 0.999_5;
 
 /// The largest [`Schedule::prior_mismatch`] that passes as a match: 1 % of the variance, 0.04 dB.

@@ -194,6 +194,6 @@ const COMMENTS: &[(&str, &str)] = &[
     ("model.prior.spectral.smear_hz", "Width by which the envelope is smeared, in Hz."),
     (
         "model.prior.spectral.share",
-        "How much of the envelope, in decibels, the noise follows: 1 is all of it.",
+        "How much of the envelope, in decibels, the noise follows: 1 is all of it, 0.5 won (docs/ab.md).",
     ),
 ];

@@ -24,15 +24,15 @@ pub(super) struct Envelope {
     /// `[order + 1][POINTS]`: cosines times the lag window.
     cosines: Vec<f64>,
     order: usize,
-    /// Exponent of the powers that the filter follows.
-    share: f64,
+    /// Of the envelope's powers, in the filter's response: the config's share.
+    exponent: f64,
     least: f64,
 }
 
 impl Envelope {
     /// Plans for mels of `config`, filters of `order` poles of an envelope smeared by `smear_hz` (a
-    /// Gaussian lag window) whose powers are raised to `share`, and no deviation below `floor`.
-    pub fn new(config: &MelConfig, order: usize, smear_hz: f32, share: f32, floor: f32) -> Self {
+    /// Gaussian lag window) whose powers are raised to `exponent`, and no deviation below `floor`.
+    pub fn new(config: &MelConfig, order: usize, smear_hz: f32, exponent: f32, floor: f32) -> Self {
         let bins = config.n_fft / 2 + 1;
         let bank = filter_bank(config);
         let rate = f64::from(config.sample_rate);
@@ -76,7 +76,7 @@ impl Envelope {
             per_point,
             cosines,
             order,
-            share: f64::from(share),
+            exponent: f64::from(exponent),
             least,
         }
     }
@@ -94,7 +94,7 @@ impl Envelope {
             .iter()
             .map(|&(low, high, part)| (logs[low] + (logs[high] - logs[low]) * part).exp())
             .collect();
-        if self.share < 1.0 {
+        if self.exponent < 1.0 {
             self.follow_in_part(&mut powers);
         }
         let mut correlation = vec![0.0; self.order + 1];
@@ -107,12 +107,12 @@ impl Envelope {
         (correlation[0].sqrt() as f32, levinson(&correlation, self.order))
     }
 
-    /// Powers P to c P^share, with the c that leaves a signal of these powers at unit deviation once it
-    /// is whitened by them: the mean of P / (c P^share) is 1.
+    /// Powers P to c P^exponent, with the c that leaves a signal of these powers at unit deviation once it
+    /// is whitened by them: the mean of P / (c P^exponent) is 1.
     fn follow_in_part(&self, powers: &mut [f64]) {
         let mut whitened = 0.0;
         for power in &mut *powers {
-            let followed = power.powf(self.share);
+            let followed = power.powf(self.exponent);
             whitened += *power / followed;
             *power = followed;
         }
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn half_followed_powers_leave_unit_deviation() {
         let config = MelConfig::default();
-        let of = |share| Envelope::new(&config, 8, 50.0, share, 1e-3);
+        let of = |exponent| Envelope::new(&config, 8, 50.0, exponent, 1e-3);
         let mut powers = [4.0, 1.0];
         of(0.5).follow_in_part(&mut powers);
         assert!((powers[0] - 3.0).abs() < 1e-12 && (powers[1] - 1.5).abs() < 1e-12, "{powers:?}");

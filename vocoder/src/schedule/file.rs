@@ -16,7 +16,8 @@ struct Keyed {
 
 impl Schedule {
     /// Reads a schedule from a JSON file: a list of numbers or `{"levels": [numbers]}` is levels,
-    /// noisiest first; `{"betas": [numbers]}` is betas, beta_1 (the cleanest step) first.
+    /// noisiest first; `{"betas": [numbers]}` is betas, beta_1 (the cleanest step) first. Both may be
+    /// there if they agree, and other keys, as in what `vocoder schedule show --json` prints.
     ///
     /// # Errors
     /// The file cannot be read, is none of these, or its numbers make no schedule.
@@ -36,24 +37,22 @@ impl Schedule {
         };
         let not_json = |error: serde_json::Error| wrong(error.to_string());
         if text.trim_start().starts_with('{') {
-            match serde_json::from_str(text).map_err(not_json)? {
-                Keyed { levels: Some(levels), betas: None } => Self::explicit(levels),
-                Keyed { levels: None, betas: Some(betas) } => Self::from_betas(&betas),
-                Keyed { levels: Some(levels), betas: Some(betas) } => {
-                    let (schedule, other) = (Self::explicit(levels)?, Self::from_betas(&betas)?);
-                    let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
-                    let same = schedule.steps() == other.steps()
-                        && schedule.levels().iter().zip(other.levels()).all(close);
-                    if same {
-                        Ok(schedule)
-                    } else {
-                        Err(wrong("levels and betas that differ".into()))
-                    }
-                }
-                _ => Err(wrong("neither levels nor betas".into())),
+            let Keyed { levels, betas } = serde_json::from_str(text).map_err(not_json)?;
+            let levels = levels.map(Self::explicit).transpose()?;
+            let betas = betas.map(|betas| Self::from_betas(&betas)).transpose()?;
+            match (levels, betas) {
+                (Some(a), Some(b)) if !a.is_near(&b) => Err(wrong("both, which differ".into())),
+                (Some(schedule), _) | (None, Some(schedule)) => Ok(schedule),
+                (None, None) => Err(wrong("neither".into())),
             }
         } else {
             Self::explicit(serde_json::from_str::<Vec<f64>>(text).map_err(not_json)?)
         }
+    }
+
+    /// Whether it has the levels of `other`, but for what printing and converting them rounds.
+    fn is_near(&self, other: &Self) -> bool {
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6;
+        self.steps() == other.steps() && self.levels().iter().zip(other.levels()).all(close)
     }
 }
