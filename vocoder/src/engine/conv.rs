@@ -111,8 +111,8 @@ impl<T: Scratched> Conv<T> {
 
     /// The form that is faster for `rows` rows.
     fn form(&self, rows: usize) -> &Form<T> {
-        let in_tiles = POINTS * tiles(rows, self.dilation).next_multiple_of(LEAST_GROUP);
-        let in_rows = self.taps * rows.next_multiple_of(LEAST_GROUP);
+        let in_tiles = POINTS * tiles(rows, self.dilation).max(LEAST_GROUP);
+        let in_rows = self.taps * rows.max(LEAST_GROUP);
         match &self.few {
             // Tiles have twice the weights to read.
             Some(direct) if in_rows <= in_tiles => direct,
@@ -241,9 +241,9 @@ fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
     taps == 3 && ci.min(co) >= if T::DEPTH == 1 { 32 } else { 96 }
 }
 
-/// Rows that register tiles compute at least, however few there are ([`Panel`](crate::kernel::panel::Panel)):
-/// of panels of 64 columns, and in AVX2 of all.
-const LEAST_GROUP: usize = 3;
+/// Rows that take register tiles ([`Panel`](crate::kernel::panel::Panel)) no longer than fewer: each sum waits
+/// for the one before.
+const LEAST_GROUP: usize = 4;
 
 /// Tiles that cover `rows` rows, phase by phase of the dilation.
 fn tiles(rows: usize, dilation: usize) -> usize {

@@ -74,11 +74,16 @@ impl<T: Scratched> Net<T> {
     /// A tensor that can't be read.
     pub fn new(isa: Isa, config: &ModelConfig, weights: &Weights) -> Result<Self> {
         let pack = Pack { isa, weights, causal: config.padding != Padding::Symmetric };
-        let down_factors = config.down_factors();
-        let mut down = Vec::new();
+        let (mut film, mut down) = (Vec::new(), Vec::new());
         // Rows of a frame of mel, block by block.
         let mut rows: usize = config.factors.iter().product();
-        for (i, &factor) in down_factors.iter().enumerate() {
+        let mut down_factors = config.down_factors().into_iter();
+        for i in 0..config.factors.len() {
+            film.push(FilmNet {
+                input: pack.conv_of_rows(&format!("film.{i}.input"), 1, rows)?,
+                output: pack.conv_of_rows(&format!("film.{i}.output"), 1, rows)?,
+            });
+            let Some(factor) = down_factors.next() else { break };
             rows /= factor;
             let conv = |j: usize| {
                 pack.conv_of_rows::<T>(
@@ -93,16 +98,11 @@ impl<T: Scratched> Net<T> {
                 convs: [conv(0)?, conv(1)?, conv(2)?],
             });
         }
-        let mut film = Vec::new();
         let mut up = Vec::new();
         let mut rows = 1;
         for (i, (&factor, dilations)) in config.factors.iter().zip(&config.up_dilations).enumerate()
         {
             rows *= factor;
-            film.push(FilmNet {
-                input: pack.conv(&format!("film.{i}.input"), 1)?,
-                output: pack.conv(&format!("film.{i}.output"), 1)?,
-            });
             let conv =
                 |j: usize| pack.conv_of_rows::<T>(&format!("up.{i}.conv.{j}"), dilations[j], rows);
             up.push(UpNet {

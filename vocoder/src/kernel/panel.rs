@@ -165,30 +165,43 @@ impl WithSimd for Panel<'_, f32> {
     fn with_simd<S: Simd>(self, simd: S) {
         // 32 registers of 16 lanes, 16 of 8 lanes, 32 of 4 lanes; sums fill most of them.
         match (S::F32_LANES, self.width / 16) {
-            (16, 4) => self.run::<S, 6, 3, 4>(simd),
-            (16, 3) => self.run::<S, 8, 4, 3>(simd),
-            (16, 2) => self.run::<S, 12, 6, 2>(simd),
-            (16, _) => self.run::<S, 14, 7, 1>(simd),
-            (8, _) => self.run::<S, 6, 3, 2>(simd),
-            (4, _) => self.run::<S, 6, 3, 4>(simd),
-            _ => self.run::<S, 2, 1, 16>(simd),
+            (16, 4) => self.run::<S, 6, 4>(simd),
+            (16, 3) => self.run::<S, 8, 3>(simd),
+            (16, 2) => self.run::<S, 12, 2>(simd),
+            (16, _) => self.run::<S, 14, 1>(simd),
+            (8, _) => self.run::<S, 6, 2>(simd),
+            (4, _) => self.run::<S, 6, 4>(simd),
+            _ => self.run::<S, 2, 16>(simd),
         }
     }
 }
 
+/// Rows of the next group where `left` rows are left: groups of at most `most`, none much smaller than the
+/// others. Seven rows in groups of six would leave one, and a single row keeps the multipliers as long
+/// waiting for its sums as four do.
+fn group(left: usize, most: usize) -> usize {
+    left.div_ceil(left.div_ceil(most))
+}
+
 impl Panel<'_, f32> {
-    /// In groups of `MR` rows; of half as many where no more are left.
+    /// In groups of `MR` rows or fewer.
     #[inline(always)]
-    fn run<S: Simd, const MR: usize, const HALF: usize, const NV: usize>(mut self, simd: S) {
+    fn run<S: Simd, const MR: usize, const NV: usize>(mut self, simd: S) {
         let columns = NV * S::F32_LANES;
         for column in (0..self.width).step_by(columns) {
             let mut r = 0;
-            while r + HALF < self.count {
-                self.tile::<S, MR, NV>(simd, r, column);
-                r += MR;
-            }
-            if r < self.count {
-                self.tile::<S, HALF, NV>(simd, r, column);
+            while r < self.count {
+                let rows = group(self.count - r, MR);
+                // The rows that a tile has beyond the group's are computed again by the next.
+                match rows {
+                    ..=3 if MR > 3 => self.tile::<S, 3, NV>(simd, r, column),
+                    4 if MR > 4 => self.tile::<S, 4, NV>(simd, r, column),
+                    5 if MR > 5 => self.tile::<S, 5, NV>(simd, r, column),
+                    6 if MR > 6 => self.tile::<S, 6, NV>(simd, r, column),
+                    7 | 8 if MR > 8 => self.tile::<S, 8, NV>(simd, r, column),
+                    _ => self.tile::<S, MR, NV>(simd, r, column),
+                }
+                r += rows;
             }
         }
     }
@@ -330,6 +343,38 @@ mod x86 {
                         _mm512_storeu_ps(out.as_mut_ptr().add((r + i) * width + 16 * j), *sum);
                     }
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group;
+
+    #[test]
+    fn groups_are_even_and_leave_no_row_out() {
+        let sizes = |count: usize, most: usize| {
+            let mut left = count;
+            std::iter::from_fn(|| {
+                (left > 0).then(|| {
+                    let rows = group(left, most);
+                    left -= rows;
+                    rows
+                })
+            })
+            .collect::<Vec<usize>>()
+        };
+        assert_eq!(sizes(7, 6), [4, 3]);
+        assert_eq!(sizes(19, 6), [5, 5, 5, 4]);
+        assert_eq!(sizes(24, 6), [6; 4]);
+        assert_eq!(sizes(1, 14), [1]);
+        for most in [2, 6, 8, 12, 14] {
+            for count in 0..200 {
+                let sizes = sizes(count, most);
+                assert_eq!(sizes.iter().sum::<usize>(), count);
+                assert_eq!(sizes.len(), count.div_ceil(most));
+                assert!(sizes.iter().all(|rows| *rows <= most && 2 * rows + 1 >= sizes[0]));
             }
         }
     }
