@@ -3,7 +3,7 @@ CARGO ?= cargo
 CARGO_FLAGS ?=
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test test-mpi build sound lint deny plugin install-plugin dist screenshot test-hosts
+.PHONY: demo test test-mpi build sound lint deny plugin install-plugin dist screenshot test-hosts test-kernels test-neon
 
 ## Hear it: samples/ -> mel -> our voice and Griffin-Lim -> wav files, a picture, a table.
 demo: build
@@ -36,6 +36,10 @@ test-mpi:
 ## The kernels of training on NVIDIA GPUs, run on the CPU. Needs a C++ compiler.
 test-kernels:
 	$(CARGO) test --release --locked -p vocoder --features cuda-emulated --lib network::gpu
+
+## The engine as ARM processors run it, by emulation. Installs QEMU and a C compiler for ARM where it can.
+test-neon:
+	scripts/test-neon
 
 ## Format, clippy and docs; warnings are errors.
 lint:

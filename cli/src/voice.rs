@@ -139,6 +139,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
             "start": voice.start.to_string(),
             "polish": voice.polish,
             "sampler": voice.sampler,
+            "from_noise": voice.from_noise,
             "stream_latency_ms": lag.ms(&voice.mel),
             "provenance": voice.provenance,
             "model": voice.model,
@@ -149,8 +150,14 @@ fn show(name: &str, as_json: bool) -> Result<()> {
         &voice.provenance;
     let cost = gmac_per_second(&voice);
     let parameters = millions(voice.model.parameter_count());
-    let own: Vec<String> = own.iter().map(usize::to_string).collect();
-    let own = if own.is_empty() { "none".into() } else { own.join(", ") };
+    let numbers = |steps: &mut dyn Iterator<Item = &usize>| {
+        steps.map(usize::to_string).collect::<Vec<String>>().join(", ")
+    };
+    let own = if own.is_empty() { "none".into() } else { numbers(&mut own.iter()) };
+    let from_noise = voice.from_noise.as_ref().map_or(String::new(), |chain| {
+        let steps = numbers(&mut chain.schedules.keys());
+        format!("{}, schedules for steps: {steps}", chain.sampler)
+    });
     let lines = [
         ("file", path.display().to_string()),
         ("content", format!("SHA-256 {}", voice.content_hash()?)),
@@ -162,6 +169,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
         ("schedules", format!("its own for steps: {own}")),
         ("sampler", voice.sampler.to_string()),
         ("start", format!("{}, then {} rounds of polish", voice.start, voice.polish)),
+        ("from noise", from_noise),
         (
             "latency",
             format!("{:.1} ms as a stream of {STEPS} steps from noise", lag.ms(&voice.mel)),

@@ -59,10 +59,7 @@ impl SlotKey {
     /// The noise levels. From noise they are the voice's own; near the input none was learned.
     pub fn schedule(&self, voice: &Voice) -> Result<Schedule> {
         if self.follow == 0 {
-            return match voice.start {
-                Start::Noise => voice.schedule(self.steps),
-                _ => Schedule::plain(self.steps, FIRST_LEVEL),
-            };
+            return voice.schedule_from(Start::Noise, self.steps);
         }
         let share = f64::from(self.follow) / f64::from(FOLLOW_PLACES);
         let furthest = lambda(FIRST_LEVEL);
@@ -91,7 +88,7 @@ impl SlotMaker {
     pub fn make(&self, key: SlotKey) -> Result<Slot> {
         let schedule = key.schedule(&self.voice)?;
         let settings = Settings {
-            sampler: self.voice.sampler,
+            sampler: self.voice.sampler_from(Start::Noise),
             clip: Clip::Signal(1.0),
             start: if key.follow == 0 { Start::Noise } else { Start::Given },
             seed: key.seed,

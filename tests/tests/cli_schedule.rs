@@ -78,6 +78,70 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn levels_for_noise_are_learned_beside_the_voices_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut voice = Voice::load(&tiny_voice(folder.path())).unwrap();
+    voice.start = Start::GriffinLim { iterations: 32, level: 0.9 };
+    voice.schedules = [(2, vec![0.9, 0.95])].into();
+    let path = folder.path().join("voice.safetensors");
+    voice.save(&path, vocoder::voice::Precision::Half).unwrap();
+    let learn = |more: &[&str]| {
+        let mut command = command();
+        command.args(arguments!["schedule", "learn", "--voice", &path, "--data", samples()]);
+        command.args(["--clips", "1", "--steps", "1", "--json", "--sampler", "dpm++2m"]);
+        Run::of(command.args(more).output().unwrap())
+    };
+    let first = learn(&["--start", "noise", "--beside"]);
+    assert_eq!(first.status, 0, "{}", first.stderr);
+    let now = Voice::load(&path).unwrap();
+    assert_eq!(
+        (now.start, now.sampler, &now.schedules),
+        (voice.start, voice.sampler, &voice.schedules)
+    );
+    let level = now.from_noise.unwrap().schedules[&1][0];
+    let again = learn(&["--start", "noise", "--beside"]);
+    assert!(again.stderr.contains("1 steps: known already"), "{}", again.stderr);
+
+    // It is what is rendered by, shown and compared.
+    let show = arguments!["schedule", "show", "--voice", &path, "--steps", "1", "--json"];
+    let of = |start: &str| json(&output([&show[..], &arguments!["--start", start]].concat()));
+    assert_eq!(
+        (&of("noise")["learned"], of("noise")["levels"][0].as_f64()),
+        (&true.into(), Some(level))
+    );
+    assert_eq!(of("griffin-lim")["learned"], false);
+    let render = |more: &[&str]| {
+        let out = folder.path().join("out");
+        let speech = samples().join("kokoro_af_heart.flac");
+        let mut command = command();
+        command
+            .args(arguments!["render", &speech, "-o", &out, "--voice", &path, "--force", "--json"]);
+        command.args(["--steps", "1", "--polish", "0"]).args(more);
+        let run = Run::of(command.output().unwrap());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        let sound = vocoder::audio::read(&out.join("kokoro_af_heart.wav")).unwrap().audio.samples;
+        (json(run.stdout.lines().next().unwrap())["sampler"].clone(), sound)
+    };
+    let (sampler, sound) = render(&["--start", "noise"]);
+    assert_eq!(sampler, "dpm++2m");
+    let levels = folder.path().join("levels.json");
+    std::fs::write(&levels, format!(r#"{{"levels": [{level}]}}"#)).unwrap();
+    let named = ["--start", "noise", "--sampler", "dpm++2m", "--schedule"];
+    let (_, same) = render(&[&named[..], &[levels.to_str().unwrap()]].concat());
+    assert!(sound == same);
+    assert_eq!(render(&[]).0, voice.sampler.to_string().as_str());
+
+    // Only beside another start than noise, and only for noise.
+    for (start, told) in [("griffin-lim", "expected --start noise"), ("noise", "own start")] {
+        if start == "noise" {
+            let voice = Voice { start: Start::Noise, ..voice.clone() };
+            voice.save(&path, vocoder::voice::Precision::Half).unwrap();
+        }
+        learn(&["--start", start, "--beside"]).expect_error(2, &["--beside", told]);
+    }
+}
+
+#[test]
 fn schedules_are_shown_and_compared_with_everybody_elses() {
     let folder = tempfile::tempdir().unwrap();
     let voice = tiny_voice(folder.path());

@@ -6,7 +6,8 @@ use vocoder::config::ModelConfig;
 use vocoder::mel::MelConfig;
 use vocoder::network::initial_weights;
 use vocoder::prior::PriorConfig;
-use vocoder::voice::{Precision, Provenance, Voice};
+use vocoder::start::Start;
+use vocoder::voice::{Chain, Precision, Provenance, Voice};
 
 fn voice() -> Voice {
     let mel = MelConfig::default();
@@ -23,7 +24,8 @@ fn voice() -> Voice {
     };
     let schedules = [(1, vec![0.05]), (3, vec![0.05, 0.5, 0.99])].into();
     let (start, sampler) = Default::default();
-    Voice { model, mel, start, polish: 1, sampler, schedules, provenance, weights }
+    let fields = Voice::new(model, mel, weights);
+    Voice { start, polish: 1, sampler, schedules, provenance, ..fields }
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -81,6 +83,36 @@ fn a_voice_survives_its_file() {
         }
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing left beside it");
+}
+
+#[test]
+fn levels_for_noise_lie_beside_those_of_another_start() {
+    let mut voice = voice();
+    voice.start = Start::GriffinLim { iterations: 32, level: 0.9 };
+    let without = voice.content_hash().unwrap();
+    // Nothing is known of noise, so the voice's own sampler takes even levels.
+    assert_eq!(voice.learned(Start::Noise, 3), None);
+    assert_eq!(voice.sampler_from(Start::Noise), voice.sampler);
+    let sampler = "sde-dpm++2m".parse().unwrap();
+    let schedules = [(3, vec![0.08, 0.4, 0.9])].into();
+    voice.from_noise = Some(Chain { sampler, schedules });
+    assert_ne!(voice.content_hash().unwrap(), without);
+    let bytes = voice.to_bytes(Precision::Half).unwrap();
+    let again = Voice::from_bytes(&bytes).unwrap();
+    assert_eq!(again.from_noise, voice.from_noise);
+    assert_eq!(again.schedule_from(Start::Noise, 3).unwrap().levels(), [0.08, 0.4, 0.9]);
+    assert_eq!((again.sampler_from(Start::Noise), again.sampler), (sampler, voice.sampler));
+    assert_eq!(again.sampler_from(again.start), again.sampler);
+    assert_eq!(again.schedule(3).unwrap().levels(), [0.05, 0.5, 0.99]);
+    // Where noise is the voice's own start, its own levels are meant.
+    let own = Voice { start: Start::Noise, ..again };
+    assert_eq!(own.schedule_from(Start::Noise, 3).unwrap().levels(), [0.05, 0.5, 0.99]);
+    assert_eq!(own.sampler_from(Start::Noise), own.sampler);
+    // The file's quotes are escaped.
+    let wrong = edited(&bytes, r#"{\"3\":[0.08,"#, r#"{\"4\":[0.08,"#);
+    assert!(error(&wrong).contains("schedule for 4 steps"), "{}", error(&wrong));
+    let wrong = edited(&bytes, "sde-dpm++2m", "sde-dpm++9m");
+    assert!(error(&wrong).contains("from_noise"), "{}", error(&wrong));
 }
 
 #[test]

@@ -286,6 +286,7 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
         polish: 0,
         sampler: distiller.map(Distiller::sampler).unwrap_or_default(),
         schedules: distiller.map(Distiller::schedules).unwrap_or_default(),
+        from_noise: None,
         provenance: Provenance {
             steps: progress.origin.steps + progress.step,
             audio_seconds: progress.origin.audio_seconds + crops * crop_seconds,

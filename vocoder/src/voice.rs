@@ -4,6 +4,7 @@
 //! precision; the configs, the schedules and where the voice comes from are JSON in the file's
 //! metadata. Nothing in it is ever executed.
 
+mod chain;
 pub mod ivanvovk;
 pub mod lmnt;
 pub mod onnx;
@@ -14,7 +15,6 @@ use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
 use crate::ops::Products;
 use crate::sampler::SamplerKind;
-use crate::schedule::{FIRST_LEVEL, Schedule};
 use crate::start::Start;
 use crate::{Error, Result, output_file};
 use candle_core::{DType, Device, Tensor};
@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+
+pub use chain::Chain;
 
 /// The newest version of the file's layout that this library reads. A voice is written as the oldest that
 /// can say what it is: 2, or 3 with another sampler, or 4 with another prediction or resampling than the
@@ -56,6 +58,8 @@ pub struct Voice {
     /// Noise levels by number of steps, noisiest first, for that start. Rendering prefers them to
     /// named schedules.
     pub schedules: BTreeMap<usize, Vec<f64>>,
+    /// What a chain from pure noise goes down by, where the voice's own start is another.
+    pub from_noise: Option<Chain>,
     /// Where the voice comes from.
     pub provenance: Provenance,
     /// Weights by name, single precision, on the CPU.
@@ -114,6 +118,7 @@ impl Voice {
             polish: 0,
             sampler: SamplerKind::default(),
             schedules: BTreeMap::new(),
+            from_noise: None,
             provenance: Provenance::default(),
             weights,
         }
@@ -184,6 +189,11 @@ impl Voice {
                 field(&metadata, "sampler")?
             },
             schedules: field(&metadata, "schedules")?,
+            // Older programs read on without it.
+            from_noise: match metadata.contains_key("from_noise") {
+                true => Some(field(&metadata, "from_noise")?),
+                false => None,
+            },
             provenance: field(&metadata, "provenance")?,
             weights,
         };
@@ -209,12 +219,9 @@ impl Voice {
                 self.polish,
             ));
         }
-        for (steps, levels) in &self.schedules {
-            let schedule = Schedule::explicit(levels.clone())?;
-            if schedule.steps() != *steps {
-                let what = format!("schedule for {steps} steps");
-                return Err(Error::mismatch(what, format!("{steps} levels"), schedule.steps()));
-            }
+        chain::validate(&self.schedules)?;
+        if let Some(chain) = &self.from_noise {
+            chain::validate(&chain.schedules)?;
         }
         self.network(&Device::Cpu).map(|_| ())
     }
@@ -245,21 +252,6 @@ impl Voice {
         match self.schedules.keys().next_back() {
             Some(&most) if self.sampler != SamplerKind::default() => most.min(usual),
             _ => usual,
-        }
-    }
-
-    /// The voice's schedule for `steps` steps: its own where it has one, else log-SNR spaced from its
-    /// start's level.
-    ///
-    /// # Errors
-    /// A number of steps outside what a schedule can have.
-    pub fn schedule(&self, steps: usize) -> Result<Schedule> {
-        match self.schedules.get(&steps) {
-            Some(levels) => Schedule::explicit(levels.clone()),
-            None => match self.start {
-                Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL),
-                Start::GriffinLim { level, .. } => Schedule::plain(steps, level),
-            },
         }
     }
 
@@ -314,6 +306,9 @@ impl Voice {
         if version > 2 {
             metadata.insert("sampler".into(), json(serde_json::to_string(&self.sampler))?);
         }
+        if let Some(chain) = &self.from_noise {
+            metadata.insert("from_noise".into(), json(serde_json::to_string(chain))?);
+        }
         safetensors::serialize(views, Some(metadata)).map_err(wrap)
     }
 
@@ -347,6 +342,10 @@ impl Voice {
         hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
         if self.sampler != SamplerKind::default() {
             hash.update(self.sampler.to_string());
+        }
+        if let Some(chain) = &self.from_noise {
+            let chain = serde_json::to_vec(chain);
+            hash.update(chain.map_err(|e| Error::config("voice", e.to_string()))?);
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use vocoder::schedule::{FIRST_LEVEL, Schedule};
+use vocoder::schedule::Schedule;
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 
@@ -15,9 +15,11 @@ pub(super) fn schedule(how: &How, start: Start, voice: &Voice) -> Result<Schedul
     let steps = how.steps.unwrap_or_else(|| voice.default_steps(DEFAULT_STEPS));
     let Some(name) = &how.schedule else {
         return Ok(match start {
-            _ if start == voice.start => voice.schedule(steps)?,
-            Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL)?,
-            Start::GriffinLim { level, .. } => Schedule::plain(steps, level)?,
+            // A level that is asked for is where the chain begins.
+            Start::GriffinLim { level, .. } if start != voice.start => {
+                Schedule::plain(steps, level)?
+            }
+            _ => voice.schedule_from(start, steps)?,
         });
     };
     if vocoder::schedule::NAMES.contains(&name.as_str()) {

@@ -5,7 +5,6 @@ use candle_core::Device;
 use serde_json::{Map, Value, json};
 use vocoder::guidance::SATURATES;
 use vocoder::render::{Polish, Settings};
-use vocoder::sampler::SamplerKind;
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 
@@ -30,12 +29,8 @@ impl Setup {
     /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
     pub fn new(how: &How) -> Result<Self> {
         let voice = voices::load(&how.voice)?;
-        let sampler = match how.sampler {
-            Some(Rule::Network(sampler)) => sampler,
-            _ => voice.sampler,
-        };
-        let settings = settings(how, sampler, &voice)?;
-        let (start, schedule) = (settings.start, &settings.schedule);
+        let settings = settings(how, &voice)?;
+        let (start, sampler, schedule) = (settings.start, settings.sampler, &settings.schedule);
         let (device, chosen) = how.device.open()?;
         let mut warnings = Vec::new();
         if start == Start::Noise && !schedule.matches_prior() {
@@ -66,8 +61,12 @@ impl Setup {
 }
 
 /// How `how` asks `voice` to render.
-fn settings(how: &How, sampler: SamplerKind, voice: &Voice) -> Result<Settings> {
+fn settings(how: &How, voice: &Voice) -> Result<Settings> {
     let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let sampler = match how.sampler {
+        Some(Rule::Network(sampler)) => sampler,
+        _ => voice.sampler_from(start),
+    };
     let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     Ok(Settings {
         schedule: levels::schedule(how, start, voice)?,

@@ -118,7 +118,7 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     clips.retain(|clip| clip.samples.len() >= CLIP_SECONDS * rate as usize);
     let (clips, others) = halves(clips);
     let mut rows = Vec::new();
-    let own = [voice.sampler];
+    let own = [voice.sampler_from(start)];
     let samplers = if args.sampler.is_empty() { &own[..] } else { &args.sampler };
     for (i, &sampler) in samplers.iter().enumerate() {
         let how = (sampler, start, false);
@@ -144,9 +144,9 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
         }
         for &steps in &args.steps {
             let mut contenders = rivals(steps as usize, start)?;
-            let own = start.shares_schedules(&voice.start);
-            if own && voice.schedules.contains_key(&(steps as usize)) {
-                contenders.insert(0, ("ours".into(), voice.schedule(steps as usize)?));
+            if voice.learned(start, steps as usize).is_some() {
+                let schedule = voice.schedule_from(start, steps as usize)?;
+                contenders.insert(0, ("ours".into(), schedule));
             }
             if !args.only.is_empty() {
                 contenders = only(contenders, &args.only, steps)?;

@@ -9,9 +9,10 @@ use training::schedule::{Distance, Learned, Learner};
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
-use vocoder::voice::{Precision, Voice};
+use vocoder::voice::{Chain, Precision, Voice};
 
 use crate::device::{self, Choice};
+use crate::failure::usage;
 use crate::progress::Progress;
 use crate::{interrupt, output, start, voices};
 
@@ -43,6 +44,10 @@ pub struct LearnArgs {
     /// learned, too. Levels for another start are dropped [default: the voice's own]
     #[arg(long, value_name = "START")]
     start: Option<start::Choice>,
+    /// With --start noise: the voice keeps its own start and the levels for it, and has the learned ones
+    /// beside them, for `render --start noise`
+    #[arg(long, requires = "start")]
+    beside: bool,
     /// Keeps the first level: from noise, where unit noise is what the network expects; from
     /// Griffin-Lim, where --start has it
     #[arg(long)]
@@ -89,6 +94,12 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
         take_schedules(&mut voice, &out);
     }
     let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    // The voice as it will be, and what of it learns: with --beside a voice that starts from noise.
+    let mut whole = None;
+    if args.beside {
+        whole = Some(voice.clone());
+        voice = from_noise(voice, start, args.polish)?;
+    }
     let mut progress = Progress::new(args.steps.len(), quiet);
     if !start.shares_schedules(&voice.start) {
         if !voice.schedules.is_empty() {
@@ -96,6 +107,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
         }
         voice.schedules.clear();
         voice.start = start;
+        voice.from_noise = voice.from_noise.filter(|_| start != Start::Noise);
     }
     if let Some(rounds) = args.polish.map(usize::from).filter(|rounds| *rounds != voice.polish) {
         voice.schedules.clear();
@@ -135,7 +147,14 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
             None => {
                 let learned = learn(&learner, &voice, steps, &mut progress)?;
                 keep(&mut voice, steps, &learned.schedule);
-                voice.save(&out, Precision::Half).with_context(|| out.display().to_string())?;
+                let kept = match &whole {
+                    Some(whole) => {
+                        let (sampler, schedules) = (voice.sampler, voice.schedules.clone());
+                        &Voice { from_noise: Some(Chain { sampler, schedules }), ..whole.clone() }
+                    }
+                    None => &voice,
+                };
+                kept.save(&out, Precision::Half).with_context(|| out.display().to_string())?;
                 Row::new(
                     format!("{steps} steps, learned"),
                     Some(learned.schedule),
@@ -150,6 +169,23 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     }
     drop(progress);
     report(&rows, args.json)
+}
+
+/// `voice` as one that starts from noise, by the chain that it has for that; without polish where `polish`
+/// doesn't say.
+///
+/// # Errors
+/// A start that is not noise, or is the voice's own.
+fn from_noise(voice: Voice, start: Start, polish: Option<u8>) -> Result<Voice> {
+    if start != Start::Noise {
+        return Err(usage(format!("--beside: expected --start noise, got {start}")));
+    }
+    if voice.start == Start::Noise {
+        return Err(usage("--beside: noise is the voice's own start: leave it out"));
+    }
+    let Chain { sampler, schedules } = voice.from_noise.clone().unwrap_or_default();
+    let polish = polish.map_or(0, usize::from);
+    Ok(Voice { start, polish, sampler, schedules, from_noise: None, ..voice })
 }
 
 /// The clips held out for validation; if they are less than `wanted`, evenly chosen others too.
@@ -212,12 +248,14 @@ fn take_schedules(voice: &mut Voice, out: &Path) {
         let mut voice = voice.clone();
         (voice.start, voice.polish, voice.sampler) = (Start::Noise, 0, SamplerKind::default());
         voice.schedules.clear();
+        voice.from_noise = None;
         voice.content_hash().ok()
     };
     if bare(voice) == bare(&earlier) {
         (voice.start, voice.polish) = (earlier.start, earlier.polish);
         voice.sampler = earlier.sampler;
         voice.schedules = earlier.schedules;
+        voice.from_noise = earlier.from_noise;
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use vocoder::picture::chart::{self, Chart, Line};
 use vocoder::schedule::{Schedule, lambda, sigma};
 
-use crate::{output, voices};
+use crate::{output, start, voices};
 
 /// Prints the levels that a voice uses
 #[derive(Debug, Args)]
@@ -19,6 +19,9 @@ pub struct ShowArgs {
     /// Number of steps
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     steps: u64,
+    /// Where the chain starts: noise, griffin-lim or griffin-lim:LEVEL[:ROUNDS] [default: the voice's own]
+    #[arg(long, value_name = "START")]
+    start: Option<start::Choice>,
     /// Draws level, alpha_bar and signal-to-noise ratio into this PNG file
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -33,8 +36,9 @@ pub struct ShowArgs {
 /// A voice that can't be loaded.
 pub fn run(args: &ShowArgs) -> Result<()> {
     let voice = voices::load(&args.voice)?;
-    let schedule = voice.schedule(args.steps as usize)?;
-    let own = voice.schedules.contains_key(&(args.steps as usize));
+    let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let schedule = voice.schedule_from(start, args.steps as usize)?;
+    let own = voice.learned(start, args.steps as usize).is_some();
     if let Some(path) = &args.picture {
         draw(path, &schedule)?;
     }
