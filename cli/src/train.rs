@@ -43,9 +43,10 @@ pub struct TrainArgs {
     /// Start from the weights of a voice, with fresh moments
     #[arg(long, value_name = "VOICE")]
     init: Option<PathBuf>,
-    /// Distil a voice to fewer steps: start from its weights and learn where its steps lead, as the
-    /// config's `distill` says (preset distill-progressive, or distill-consistency). Mel and network are
-    /// the voice's. The run keeps a copy of it
+    /// Distil a voice: start from its weights and learn where its steps lead, in fewer (presets
+    /// distill-progressive and distill-consistency), or what it predicts under guidance, at half the price
+    /// (distill-guidance), as the config's `distill` says. Mel and network are the voice's. The run keeps a
+    /// copy of it
     #[arg(long, value_name = "VOICE")]
     distill: Option<String>,
     /// Optimiser steps in all
@@ -160,7 +161,7 @@ fn take_after(config: &mut TrainConfig, teacher: Option<&Path>, args: &TrainArgs
     if config.distill.is_none() {
         return match &args.distill {
             Some(_) => Err(usage(
-                "--distill: expected a config with [distill.progressive] or [distill.consistency]",
+                "--distill: expected a config with [distill.progressive], [distill.consistency] or [distill.guidance]",
             )),
             None => Ok(()),
         };

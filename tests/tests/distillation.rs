@@ -11,7 +11,8 @@ use training::corpus::Corpus;
 use training::distill::Distiller;
 use training::validation::{Judgement, Validator};
 use training::{About, Event, Run, TrainConfig, train};
-use vocoder::config::{ModelConfig, Padding, Prediction};
+use vocoder::config::{Padding, Prediction};
+use vocoder::guidance::Guidance;
 use vocoder::ops::Products;
 use vocoder::voice::Voice;
 use vocoder_tests::arguments;
@@ -47,10 +48,10 @@ fn teacher(folder: &Path, steps: u64) -> PathBuf {
     teacher_that(folder, steps, |_| {})
 }
 
-/// As [`teacher`], of a model that `change` has changed.
-fn teacher_that(folder: &Path, steps: u64, change: fn(&mut ModelConfig)) -> PathBuf {
+/// As [`teacher`], by a config that `change` has changed.
+fn teacher_that(folder: &Path, steps: u64, change: fn(&mut TrainConfig)) -> PathBuf {
     let mut config = TrainConfig::preset("overfit-one").unwrap();
-    change(&mut config.model);
+    change(&mut config);
     config.model.first = 16;
     config.model.down = vec![8, 8, 8, 16];
     config.model.up = vec![16, 16, 16, 8, 8];
@@ -70,6 +71,7 @@ fn student(teacher: &Path, distill: Distillation, steps: u64) -> TrainConfig {
     let name = match distill {
         Distillation::Progressive { .. } => "distill-progressive",
         Distillation::Consistency { .. } => "distill-consistency",
+        Distillation::Guidance { .. } => "distill-guidance",
     };
     let mut config = TrainConfig::preset(name).unwrap();
     (config.model, config.mel, config.distill) = (voice.model, voice.mel, Some(distill));
@@ -119,9 +121,9 @@ fn students_come_near_where_their_teacher_goes() {
 #[test]
 fn students_of_a_causal_teacher_of_velocities_come_near_too() {
     let folder = tempfile::tempdir().unwrap();
-    let teacher = teacher_that(folder.path(), 100, |model| {
-        model.padding = Padding::Causal { look_ahead: 1 };
-        model.prediction = Prediction::Velocity;
+    let teacher = teacher_that(folder.path(), 100, |config| {
+        config.model.padding = Padding::Causal { look_ahead: 1 };
+        config.model.prediction = Prediction::Velocity;
     });
     let students = come_near(
         folder.path(),
@@ -138,9 +140,26 @@ fn students_of_a_causal_teacher_of_velocities_come_near_too() {
     }
 }
 
+/// One evaluation of the student is two of its teacher, which has learned what to say without a mel.
+#[test]
+fn a_student_of_guidance_comes_near_its_guided_teacher() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = teacher_that(folder.path(), 100, |config| config.mel_dropout = 0.3);
+    let kinds = [(Distillation::Guidance { weight: 2.0 }, 100, 0.8)];
+    let [student] = come_near(folder.path(), &teacher, kinds);
+    let (student, teacher) = (Voice::load(&student).unwrap(), Voice::load(&teacher).unwrap());
+    assert_eq!(student.sampler, teacher.sampler);
+    // It has not seen what guidance would need.
+    assert!(Guidance::new(&teacher, 2.0).is_ok() && Guidance::new(&student, 2.0).is_err());
+}
+
 /// Trains students of `teacher`, each by a kind for a number of steps, and sees that their distance from
 /// where it goes falls to a share. Their files.
-fn come_near(folder: &Path, teacher: &Path, kinds: [(Distillation, u64, f64); 2]) -> [PathBuf; 2] {
+fn come_near<const N: usize>(
+    folder: &Path,
+    teacher: &Path,
+    kinds: [(Distillation, u64, f64); N],
+) -> [PathBuf; N] {
     kinds.map(|(distill, steps, falls)| {
         let config = student(teacher, distill, steps);
         let name = format!("{distill:?}").split(' ').next().unwrap().to_string();
@@ -226,6 +245,11 @@ fn contradictions_are_told() {
     assert!(shape.contains("model"), "{shape}");
     let many = error(&|run| run.config.distill = Some(Distillation::Progressive { steps: 51 }));
     assert!(many.contains("distill.progressive.steps"), "{many}");
+    let guided = |weight| Some(Distillation::Guidance { weight });
+    let off = error(&|run| run.config.distill = guided(1.0));
+    assert!(off.contains("distill.guidance.weight"), "{off}");
+    let unable = error(&|run| run.config.distill = guided(1.5));
+    assert!(unable.contains("mel_dropout"), "{unable}");
 }
 
 #[test]

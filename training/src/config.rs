@@ -131,7 +131,7 @@ pub enum LevelDraw {
 }
 
 /// What a student learns from its teacher: see [`distill`](crate::distill).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Distillation {
     /// One step for each two of the teacher (Salimans & Ho 2022).
@@ -143,6 +143,11 @@ pub enum Distillation {
     Consistency {
         /// Levels of the discretised schedule (there: 18 to 40).
         levels: usize,
+    },
+    /// What the teacher predicts under guidance (Meng et al. 2023), at any level.
+    Guidance {
+        /// The weight: see [`guidance`](vocoder::guidance).
+        weight: f64,
     },
 }
 

@@ -19,6 +19,8 @@
 //!   the clean signal, alpha 1 and sigma 0, f(x) = x whatever the network. Note: theirs is cut off at a
 //!   least level; here the last step is the teacher's, to the clean signal itself. Note: the mean weights
 //!   that become the voice are the target network, too; the paper keeps two means.
+//! - **Guidance** (Meng et al. 2023, arXiv 2210.03142, section 3.1, of one weight): at any level the student
+//!   predicts what its guided teacher predicts, who has to ask twice. As many steps, each at half the price.
 
 use crate::batch::Batch;
 use crate::config::Distillation;
@@ -26,13 +28,14 @@ use crate::run::Run;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use vocoder::guidance::Guidance;
 use vocoder::network::Network;
 use vocoder::ops::Products;
 use vocoder::render::WHITE_PEAK;
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::{FIRST_LEVEL, PLAIN_LAST_LEVEL, Schedule, lambda, level_of_lambda, sigma};
 use vocoder::start::Start;
-use vocoder::voice::Voice;
+use vocoder::voice::{Chain, Voice};
 use vocoder::{Error, Result, output_file};
 
 /// Numbers of steps that a consistency voice has schedules for.
@@ -46,8 +49,12 @@ const REFERENCE_STEPS: usize = 8;
 pub struct Distiller {
     kind: Distillation,
     teacher: Network,
-    /// The teacher's levels, noisiest first.
+    /// The teacher's levels, noisiest first; none where the student learns at any.
     levels: Vec<f64>,
+    /// How the teacher is guided where that is what is learned.
+    guidance: Option<Guidance>,
+    /// What the teacher goes down by from noise.
+    chain: Chain,
 }
 
 impl Distiller {
@@ -61,23 +68,32 @@ impl Distiller {
         products: Products,
         device: &Device,
     ) -> Result<Self> {
+        let mut guidance = None;
         let levels = match kind {
             // A teacher that was distilled itself knows its own levels alone.
             Distillation::Progressive { steps } if is_student(teacher, 2 * steps) => {
-                teacher.schedule(2 * steps)?
+                teacher.schedule(2 * steps)?.into()
             }
-            Distillation::Progressive { steps } => Schedule::plain(2 * steps, FIRST_LEVEL)?,
-            Distillation::Consistency { levels } => Schedule::plain(levels, FIRST_LEVEL)?,
+            Distillation::Progressive { steps } => Schedule::plain(2 * steps, FIRST_LEVEL)?.into(),
+            Distillation::Consistency { levels } => Schedule::plain(levels, FIRST_LEVEL)?.into(),
+            Distillation::Guidance { weight } => {
+                guidance = Guidance::new(teacher, weight as f32)?;
+                Vec::new()
+            }
         };
+        let own = teacher.start == Start::Noise;
+        let schedules = if own { teacher.schedules.clone() } else { BTreeMap::new() };
+        let chain = Chain { sampler: teacher.sampler_from(Start::Noise), schedules };
         let teacher = teacher.network_with_products(products, device)?;
-        Ok(Distiller { kind, teacher, levels: levels.into() })
+        Ok(Distiller { kind, teacher, levels, guidance, chain })
     }
 
-    /// The levels at which the student learns, noisiest first.
+    /// The levels at which the student learns, noisiest first; none where it learns at those that the
+    /// run's config draws.
     pub fn levels(&self) -> Vec<f64> {
         let every = match self.kind {
             Distillation::Progressive { .. } => 2,
-            Distillation::Consistency { .. } => 1,
+            Distillation::Consistency { .. } | Distillation::Guidance { .. } => 1,
         };
         self.levels.iter().copied().step_by(every).collect()
     }
@@ -87,6 +103,7 @@ impl Distiller {
         match self.kind {
             Distillation::Progressive { .. } => SamplerKind::Ddim { eta: 0.0 },
             Distillation::Consistency { .. } => SamplerKind::Consistency,
+            Distillation::Guidance { .. } => self.chain.sampler,
         }
     }
 
@@ -94,6 +111,7 @@ impl Distiller {
     pub fn schedules(&self) -> BTreeMap<usize, Vec<f64>> {
         match self.kind {
             Distillation::Progressive { steps } => BTreeMap::from([(steps, self.levels())]),
+            Distillation::Guidance { .. } => self.chain.schedules.clone(),
             Distillation::Consistency { .. } => {
                 let (first, last) = (lambda(FIRST_LEVEL), lambda(PLAIN_LAST_LEVEL));
                 let level = |i: usize, steps: usize| match i {
@@ -126,6 +144,14 @@ impl Distiller {
                 let guess = step(&mean()?, batch, &nearer, &to, &clean)?;
                 Ok(leading(batch, &guess, &clean))
             }
+            Distillation::Guidance { .. } => {
+                let ask = |mel: &[f32]| predict(&self.teacher, &batch.noisy, mel, from);
+                let mut noise = ask(&batch.mel)?;
+                if let Some(guidance) = self.guidance {
+                    guidance.lead(&mut noise, &ask(&vec![guidance.silence; batch.mel.len()])?);
+                }
+                Ok(Batch { noise, ..batch.clone() })
+            }
         }
     }
 
@@ -135,7 +161,7 @@ impl Distiller {
     /// # Errors
     /// As [`Distiller::target`].
     pub fn reference(&self, batch: &Batch) -> Result<Batch> {
-        if let Distillation::Progressive { .. } = self.kind {
+        if !matches!(self.kind, Distillation::Consistency { .. }) {
             return self.target(batch, || Ok(self.teacher.clone()));
         }
         let rest = self.levels.len().div_ceil(REFERENCE_STEPS).max(1);
@@ -172,6 +198,15 @@ fn is_student(teacher: &Voice, steps: usize) -> bool {
         && teacher.schedules.contains_key(&steps)
 }
 
+/// The noise that `network` predicts in crops of `signal` at `levels`.
+fn predict(network: &Network, signal: &[f32], mel: &[f32], levels: &[f64]) -> Result<Vec<f32>> {
+    let (device, count) = (network.device(), levels.len());
+    let (samples, bands) = (signal.len() / count, network.config().n_mels);
+    let signal = Tensor::from_slice(signal, (count, samples), device)?;
+    let mel = Tensor::from_slice(mel, (count, mel.len() / count / bands, bands), device)?;
+    Ok(network.forward(&signal, &mel, levels)?.flatten_all()?.to_vec1()?)
+}
+
 /// x_s = a x_t + b e: a and b.
 fn linear(t: f64, s: f64) -> (f64, f64) {
     let a = s / t;
@@ -187,12 +222,8 @@ fn step(
     from: &[f64],
     to: &[f64],
 ) -> Result<Vec<f32>> {
-    let (device, count) = (network.device(), from.len());
-    let (samples, bands) = (signal.len() / count, network.config().n_mels);
-    let tensor = Tensor::from_slice(signal, (count, samples), device)?;
-    let mel_shape = (count, batch.mel.len() / count / bands, bands);
-    let mel = Tensor::from_slice(&batch.mel, mel_shape, device)?;
-    let noise = network.forward(&tensor, &mel, from)?.flatten_all()?.to_vec1::<f32>()?;
+    let noise = predict(network, signal, &batch.mel, from)?;
+    let samples = signal.len() / from.len();
     let mut moved = Vec::with_capacity(signal.len());
     let crops = signal.chunks(samples).zip(noise.chunks(samples));
     for ((x, e), (t, s)) in crops.zip(from.iter().zip(to)) {
@@ -242,7 +273,7 @@ pub fn keep_teacher(run: &Run, begins: bool) -> Result<()> {
         (None, None) => Ok(()),
         (None, Some(_)) => Err(Error::mismatch(
             "training config with a teacher",
-            "[distill.progressive] or [distill.consistency]",
+            "[distill.progressive], [distill.consistency] or [distill.guidance]",
             "none of them",
         )),
         (Some(_), Some(path)) if begins => output_file::write_whole(&kept, &read(path)?),

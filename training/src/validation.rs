@@ -65,7 +65,8 @@ impl Validator {
         let Some(maker) = &mut self.maker else { return Ok(None) };
         let crops = self.config.saving.validate_crops;
         if let (Some(distiller), true) = (&self.distiller, self.references.is_empty()) {
-            for level in spread(&distiller.levels()) {
+            let levels = distiller.levels();
+            for level in spread(if levels.is_empty() { &LEVELS } else { &levels }) {
                 let batch = maker.make_even(crops, level)?;
                 self.references.push((level, distiller.reference(&batch)?));
             }

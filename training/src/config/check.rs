@@ -2,6 +2,7 @@
 
 use super::{Distillation, LevelDraw, TrainConfig, Weighting};
 use crate::stft;
+use vocoder::guidance::MAX_WEIGHT;
 use vocoder::{Error, Result};
 
 impl TrainConfig {
@@ -56,6 +57,10 @@ impl TrainConfig {
             }
             Some(Distillation::Consistency { levels }) => {
                 ("distill.consistency.levels", (2..=1000).contains(&levels), "2 to 1000")
+            }
+            Some(Distillation::Guidance { weight }) => {
+                let fine = (0.0..=f64::from(MAX_WEIGHT)).contains(&weight) && weight != 1.0;
+                ("distill.guidance.weight", fine, "0 to 100, and not 1, which is no guidance")
             }
         };
         for (key, fine, expected) in checks.into_iter().chain([distilled]) {

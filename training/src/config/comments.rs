@@ -49,17 +49,28 @@ const COMMENTS: &[(&str, &str)] = &[
     ),
     ("weighting.min-snr", "Crops above an SNR of gamma count gamma / SNR."),
     ("weighting.min-snr.gamma", "SNR, l^2 / (1 - l^2) (Hang et al.: 5)."),
-    ("distill", "What is learned from a teacher (`train --distill`), at the levels of its steps."),
+    (
+        "distill",
+        "What is learned from a teacher (`train --distill`); by all kinds but guidance at the levels of its steps.",
+    ),
     (
         "distill.progressive",
-        "One step for each two of the teacher (Salimans & Ho 2022); or [distill.consistency].",
+        "One step for each two of the teacher (Salimans & Ho 2022); or [distill.consistency], [distill.guidance].",
     ),
     ("distill.progressive.steps", "The student's steps."),
     (
         "distill.consistency",
-        "The clean signal from any level, for 1 to 4 steps (Song et al. 2023); or [distill.progressive].",
+        "The clean signal from any level, for 1 to 4 steps (Song et al. 2023); or [distill.progressive], [distill.guidance].",
     ),
     ("distill.consistency.levels", "Levels of the discretised schedule (Song et al.: 18 to 40)."),
+    (
+        "distill.guidance",
+        "What the teacher predicts under guidance, in one evaluation instead of two (Meng et al. 2023); or [distill.progressive], [distill.consistency].",
+    ),
+    (
+        "distill.guidance.weight",
+        "How far predictions lean on the mel; the teacher was trained with mel_dropout.",
+    ),
     (
         "levels.hierarchical",
         "Noise levels as the paper draws them; or [levels.log-snr], or [levels.log-snr-laplace].",

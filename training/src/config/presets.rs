@@ -10,7 +10,7 @@ use vocoder::{Error, Result};
 
 impl TrainConfig {
     /// Names of the presets, for messages.
-    pub const PRESETS: [&'static str; 9] = [
+    pub const PRESETS: [&'static str; 10] = [
         "paper-base",
         "lj-half",
         "lj-quarter",
@@ -20,6 +20,7 @@ impl TrainConfig {
         "overfit-one",
         "distill-progressive",
         "distill-consistency",
+        "distill-guidance",
     ];
 
     /// The preset `name`.
@@ -36,9 +37,8 @@ impl TrainConfig {
         let shape = match name {
             "paper-base" => "base",
             "lj-half" => "half",
-            "lj-quarter" | "speech-quarter" | "distill-progressive" | "distill-consistency" => {
-                "quarter"
-            }
+            "lj-quarter" | "speech-quarter" => "quarter",
+            "distill-progressive" | "distill-consistency" | "distill-guidance" => "quarter",
             "speech-small" => "small",
             "speech-stream" => "stream-quarter",
             "overfit-one" => "eighth",
@@ -109,11 +109,10 @@ impl TrainConfig {
                 config.saving.validate_every = 500;
                 config.saving.preview_every = 5000;
             }
-            "distill-progressive" | "distill-consistency" => {
+            "distill-progressive" | "distill-consistency" | "distill-guidance" => {
                 config.gain_db = [-12.0, 6.0];
                 config.batch = 8;
                 config.steps = 4000;
-                config.weighting = Weighting::TruncatedSnr;
                 // A student begins as its teacher: it has less far to go.
                 config.optimiser.learning_rate = 2e-4;
                 config.optimiser.warm_up = 100;
@@ -124,14 +123,18 @@ impl TrainConfig {
                 config.saving.validate_every = 250;
                 config.saving.validate_crops = 16;
                 config.saving.preview_every = 1000;
-                if name == "distill-progressive" {
-                    config.loss = Loss::Mse;
-                    config.distill = Some(Distillation::Progressive { steps: 4 });
-                } else {
-                    // Song et al. 2023 found a perceptual distance best; this is sound's.
-                    config.stft = 0.1;
-                    config.distill = Some(Distillation::Consistency { levels: 40 });
-                }
+                config.distill = Some(match name {
+                    "distill-progressive" => {
+                        (config.weighting, config.loss) = (Weighting::TruncatedSnr, Loss::Mse);
+                        Distillation::Progressive { steps: 4 }
+                    }
+                    "distill-consistency" => {
+                        // Song et al. 2023 found a perceptual distance best; this is sound's.
+                        (config.weighting, config.stft) = (Weighting::TruncatedSnr, 0.1);
+                        Distillation::Consistency { levels: 40 }
+                    }
+                    _ => Distillation::Guidance { weight: 1.5 },
+                });
             }
             "overfit-one" => {
                 config.batch = 4;

@@ -29,7 +29,8 @@ fn batch(levels: &[f64]) -> Batch {
 /// Levels with round numbers: sigma 0.8, 0.6, and 0.28.
 fn distiller(kind: Distillation, bias: f32) -> Distiller {
     let teacher = constant(bias).network(&Device::Cpu).unwrap();
-    Distiller { kind, teacher, levels: vec![0.6, 0.8, 0.96, 0.99] }
+    let (guidance, chain) = (None, Chain::default());
+    Distiller { kind, teacher, levels: vec![0.6, 0.8, 0.96, 0.99], guidance, chain }
 }
 
 fn never() -> Result<Network> {
@@ -127,6 +128,39 @@ fn a_consistency_voice_has_schedules_of_few_steps() {
         let schedule = Schedule::explicit(levels).unwrap();
         assert!(schedule.steps() == steps && schedule.matches_prior());
     }
+}
+
+#[test]
+fn a_guided_target_leans_on_the_mel() {
+    let mel = MelConfig::default();
+    let model = ModelConfig::preset("eighth", mel.n_mels).unwrap();
+    let weights = initial_weights(&model, 1).unwrap();
+    let mut teacher = Voice::new(model, mel, weights);
+    let kind = Distillation::Guidance { weight: 3.0 };
+    let new = |teacher: &Voice| Distiller::new(kind, teacher, Products::F32, &Device::Cpu);
+    assert!(new(&teacher).err().unwrap().to_string().contains("mel_dropout"));
+    teacher.provenance.training = "mel_dropout = 0.1".into();
+    (teacher.sampler, teacher.schedules) =
+        (SamplerKind::Ddim { eta: 0.0 }, [(1, vec![0.1])].into());
+    let distiller = new(&teacher).unwrap();
+    // At the levels of the config, and rendered as its teacher is.
+    assert!(distiller.levels().is_empty());
+    assert_eq!(
+        (distiller.sampler(), distiller.schedules()),
+        (teacher.sampler, teacher.schedules.clone())
+    );
+
+    let batch = batch(&[0.3, 0.9]);
+    let target = distiller.target(&batch, never).unwrap();
+    let network = teacher.network(&Device::Cpu).unwrap();
+    let with = predict(&network, &batch.noisy, &batch.mel, &batch.levels).unwrap();
+    let silence = vec![teacher.mel.min_value(); batch.mel.len()];
+    let without = predict(&network, &batch.noisy, &silence, &batch.levels).unwrap();
+    assert!(with.iter().zip(&without).any(|(a, b)| (a - b).abs() > 1e-3));
+    for ((found, a), b) in target.noise.iter().zip(&with).zip(&without) {
+        assert!((found - (b + 3.0 * (a - b))).abs() < 1e-5, "{found} {a} {b}");
+    }
+    assert_eq!(distiller.reference(&batch).unwrap().noise, target.noise);
 }
 
 #[test]
