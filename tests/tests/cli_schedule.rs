@@ -129,6 +129,12 @@ fn levels_for_noise_are_learned_beside_the_voices_own() {
     let named = ["--start", "noise", "--sampler", "dpm++2m", "--schedule"];
     let (_, same) = render(&[&named[..], &[levels.to_str().unwrap()]].concat());
     assert!(sound == same);
+    // By another sampler the levels are not those that were learned for this one.
+    let (_, other) = render(&["--start", "noise", "--sampler", "ddim"]);
+    let (_, even) = render(
+        &[&named[..2], &["--sampler", "ddim", "--schedule"], &[levels.to_str().unwrap()]].concat(),
+    );
+    assert!(other != even);
     assert_eq!(render(&[]).0, voice.sampler.to_string().as_str());
 
     // Only beside another start than noise, and only for noise.

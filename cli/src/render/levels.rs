@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use vocoder::schedule::Schedule;
+use vocoder::sampler::SamplerKind;
+use vocoder::schedule::{FIRST_LEVEL, Schedule};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 
@@ -11,15 +12,21 @@ use super::{DEFAULT_STEPS, How};
 use crate::failure::usage;
 
 /// The noise levels that `how` asks for.
-pub(super) fn schedule(how: &How, start: Start, voice: &Voice) -> Result<Schedule> {
+pub(super) fn schedule(
+    how: &How,
+    start: Start,
+    sampler: SamplerKind,
+    voice: &Voice,
+) -> Result<Schedule> {
     let steps = how.steps.unwrap_or_else(|| voice.default_steps(DEFAULT_STEPS));
     let Some(name) = &how.schedule else {
         return Ok(match start {
+            _ if start == voice.start => voice.schedule(steps)?,
             // A level that is asked for is where the chain begins.
-            Start::GriffinLim { level, .. } if start != voice.start => {
-                Schedule::plain(steps, level)?
-            }
-            _ => voice.schedule_from(start, steps)?,
+            Start::GriffinLim { level, .. } => Schedule::plain(steps, level)?,
+            // Levels beside the voice's own are for the sampler beside its own.
+            _ if sampler == voice.sampler_from(start) => voice.schedule_from(start, steps)?,
+            Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL)?,
         });
     };
     if vocoder::schedule::NAMES.contains(&name.as_str()) {

@@ -69,7 +69,7 @@ fn settings(how: &How, voice: &Voice) -> Result<Settings> {
     };
     let frames_per_s = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     Ok(Settings {
-        schedule: levels::schedule(how, start, voice)?,
+        schedule: levels::schedule(how, start, sampler, voice)?,
         sampler,
         guidance: how.guidance,
         clip: how.clip,

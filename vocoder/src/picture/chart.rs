@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor, ShapeStyle};
 
 use super::{Canvas, DIGIT_DROP, Drawn, INK, LABEL_PX, OUTER, PALE, TICK, TITLE_PX};
-use super::{on_canvas, text};
+use super::{load_font, on_canvas, text};
 use crate::output_file::write_whole;
 use crate::{Error, Result};
 
@@ -44,8 +44,9 @@ const COLOURS: [RGBColor; 8] = [
 const WIDTH: i32 = 900;
 const HEIGHT: i32 = 280;
 const LEFT: i32 = 100;
-/// Room for the names of the curves.
+/// Least room for the names of the curves, and where a name begins in it.
 const RIGHT: i32 = 260;
+const NAME: i32 = 48;
 const TOP: i32 = 56;
 const BOTTOM: i32 = 74;
 
@@ -67,7 +68,7 @@ pub fn encode(charts: &[Chart]) -> Result<Vec<u8>> {
     }
     let cell = TOP + HEIGHT + BOTTOM;
     let size = (
-        (2 * OUTER + LEFT + WIDTH + RIGHT) as u32,
+        (2 * OUTER + LEFT + WIDTH + names_room(charts)?) as u32,
         (2 * OUTER + charts.len() as i32 * cell) as u32,
     );
     on_canvas(size, |canvas| {
@@ -76,6 +77,15 @@ pub fn encode(charts: &[Chart]) -> Result<Vec<u8>> {
         }
         Ok(())
     })
+}
+
+/// Width to the right of the plots: for the longest name.
+fn names_room(charts: &[Chart]) -> Result<i32> {
+    load_font()?;
+    let name = text(LABEL_PX, INK, HPos::Left, VPos::Center);
+    let lines = charts.iter().flat_map(|chart| &chart.lines);
+    let widths = lines.filter_map(|line| name.font.box_size(&line.name).ok());
+    Ok(widths.map(|(width, _)| NAME + width as i32).fold(RIGHT, i32::max))
 }
 
 /// What the axes span.
@@ -168,7 +178,7 @@ fn draw_chart(canvas: &Canvas, chart: &Chart, (left, top): (i32, i32)) -> Drawn 
             let dash = [(left + WIDTH + 14, y), (left + WIDTH + 40, y)];
             canvas.draw(&PathElement::new(dash, colour.stroke_width(3)))?;
             let name = text(LABEL_PX, INK, HPos::Left, VPos::Center);
-            canvas.draw_text(&line.name, &name, (left + WIDTH + 48, y + DIGIT_DROP))?;
+            canvas.draw_text(&line.name, &name, (left + WIDTH + NAME, y + DIGIT_DROP))?;
         }
     }
     Ok(())
@@ -198,6 +208,13 @@ mod tests {
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
         let size = |at: usize| i32::from_be_bytes(png[at..at + 4].try_into().unwrap());
         assert_eq!(size(20), 2 * (TOP + HEIGHT + BOTTOM) + 2 * OUTER);
+        // A long name widens the picture, a short one does not narrow it.
+        assert_eq!(size(16), LEFT + WIDTH + RIGHT + 2 * OUTER);
+        let mut long = chart(&[3.0]);
+        long.lines[0].name = "ivanvovk/WaveGrad 6, tied, sde-dpm++2m".into();
+        let png = encode(&[long]).unwrap();
+        let width = i32::from_be_bytes(png[16..20].try_into().unwrap());
+        assert!((100..300).contains(&(width - size(16))), "{width}");
         assert!(encode(&[chart(&[])]).is_err() && encode(&[]).is_err());
         assert!(encode(&[chart(&[f64::NAN])]).is_err());
     }
