@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::start::Start;
+use vocoder::voice::Voice;
 
 /// Level to which Griffin-Lim's sound is noised where neither --start nor the voice says.
 const DEFAULT_LEVEL: f64 = 0.9;
@@ -22,9 +23,14 @@ pub enum Choice {
     },
 }
 
+/// The start that `choice` means for `voice`: its own where none is named.
+pub fn of_voice(choice: Option<Choice>, voice: &Voice) -> Start {
+    choice.map_or(voice.start, |choice| choice.of_own(voice.start))
+}
+
 impl Choice {
     /// The start that this means for a voice whose own start is `own`.
-    pub fn of_voice(self, own: Start) -> Start {
+    fn of_own(self, own: Start) -> Start {
         let Self::GriffinLim { level, rounds } = self else { return Start::Noise };
         let (own_level, own_rounds) = match own {
             Start::GriffinLim { level, iterations } => (level, iterations),
@@ -57,7 +63,7 @@ impl FromStr for Choice {
             Some("griffin-lim") if parts.next().is_none() => Self::GriffinLim { level, rounds },
             _ => return Err(wrong()),
         };
-        choice.of_voice(Start::Noise).validate().map_err(|_| wrong())?;
+        choice.of_own(Start::Noise).validate().map_err(|_| wrong())?;
         Ok(choice)
     }
 }
@@ -70,7 +76,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_the_voices_own() {
         let own = Start::GriffinLim { level: 0.7, iterations: 64 };
-        let start = |text: &str, own| text.parse::<Choice>().unwrap().of_voice(own);
+        let start = |text: &str, own| text.parse::<Choice>().unwrap().of_own(own);
         let expected = |level, iterations| Start::GriffinLim { level, iterations };
         assert_eq!(start("noise", own), Start::Noise);
         assert_eq!(start("griffin-lim", own), own);

@@ -9,7 +9,7 @@ use vocoder::start::Start;
 use vocoder::voice::Voice;
 
 use super::{How, Rule, levels};
-use crate::voices;
+use crate::{start, voices};
 
 /// A voice with what it is asked for.
 pub(super) struct Setup {
@@ -62,7 +62,7 @@ impl Setup {
 
 /// How `how` asks `voice` to render.
 fn settings(how: &How, voice: &Voice) -> Result<Settings> {
-    let start = how.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let start = start::of_voice(how.start, voice);
     let sampler = match how.sampler {
         Some(Rule::Network(sampler)) => sampler,
         _ => voice.sampler_from(start),

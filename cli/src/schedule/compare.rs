@@ -109,7 +109,7 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
         voice.schedules.clear();
         voice.polish = rounds;
     }
-    let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let start = start::of_voice(args.start, &voice);
     let (device, _) = args.device.open()?;
     let rate = voice.mel.sample_rate;
     let corpus = Corpus::load(&args.data, rate, rate as usize)?;

@@ -93,7 +93,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     if out != path {
         take_schedules(&mut voice, &out);
     }
-    let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let start = start::of_voice(args.start, &voice);
     // The voice as it will be, and what of it learns: with --beside a voice that starts from noise.
     let mut whole = None;
     if args.beside {

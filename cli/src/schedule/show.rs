@@ -36,7 +36,7 @@ pub struct ShowArgs {
 /// A voice that can't be loaded.
 pub fn run(args: &ShowArgs) -> Result<()> {
     let voice = voices::load(&args.voice)?;
-    let start = args.start.map_or(voice.start, |choice| choice.of_voice(voice.start));
+    let start = start::of_voice(args.start, &voice);
     let schedule = voice.schedule_from(start, args.steps as usize)?;
     let own = voice.learned(start, args.steps as usize).is_some();
     if let Some(path) = &args.picture {
