@@ -81,9 +81,7 @@ impl Distiller {
                 Vec::new()
             }
         };
-        let own = teacher.start == Start::Noise;
-        let schedules = if own { teacher.schedules.clone() } else { BTreeMap::new() };
-        let chain = Chain { sampler: teacher.sampler_from(Start::Noise), schedules };
+        let chain = teacher.chain_from_noise();
         let teacher = teacher.network_with_products(products, device)?;
         Ok(Distiller { kind, teacher, levels, guidance, chain })
     }

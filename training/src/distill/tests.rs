@@ -150,6 +150,14 @@ fn a_guided_target_leans_on_the_mel() {
         (teacher.sampler, teacher.schedules.clone())
     );
 
+    // From noise by what the teacher has for that, whatever its own start.
+    let beside =
+        Chain { sampler: SamplerKind::Consistency, schedules: [(2, vec![0.1, 0.5])].into() };
+    let start = Start::GriffinLim { iterations: 32, level: 0.9 };
+    let other = Voice { start, from_noise: Some(beside.clone()), ..teacher.clone() };
+    let other = new(&other).unwrap();
+    assert_eq!((other.sampler(), other.schedules()), (beside.sampler, beside.schedules));
+
     let batch = batch(&[0.3, 0.9]);
     let target = distiller.target(&batch, never).unwrap();
     let network = teacher.network(&Device::Cpu).unwrap();

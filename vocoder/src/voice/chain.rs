@@ -30,6 +30,18 @@ impl Voice {
         }
     }
 
+    /// What a chain from pure noise goes down by: the voice's own sampler without levels, where it has
+    /// learned none for that.
+    pub fn chain_from_noise(&self) -> Chain {
+        match &self.from_noise {
+            _ if self.start == Start::Noise => {
+                Chain { sampler: self.sampler, schedules: self.schedules.clone() }
+            }
+            Some(chain) => chain.clone(),
+            None => Chain { sampler: self.sampler, schedules: BTreeMap::new() },
+        }
+    }
+
     /// The sampler for a chain from `start`: the voice's own, but from noise where it has another for that.
     pub fn sampler_from(&self, start: Start) -> SamplerKind {
         match &self.from_noise {
