@@ -2,8 +2,9 @@
 """Times a step of training: this program beside the PyPI package `wavegrad` 0.1.5 on PyTorch, from the
 same weights on the same batch, f32: compare_training.py [PRESET...]
 
-With GPU=PROGRAM, which names the `train_network` that scripts/build-cuda has built, on an NVIDIA GPU:
-ours in half precision, PyTorch in half precision by its own mixed precision, in bfloat16 and in TF32.
+With GPU=PROGRAM, which names the `train_network` that scripts/build-cuda has built, on an NVIDIA GPU, in half
+precision (PyTorch by its own mixed precision), bfloat16, TF32 and f32, and then the losses of each. Memory there
+is the most that the driver has given out, above what it had before: a CUDA context, half a gigabyte, is in it.
 
 A step is what the package's learner does: L1 between true and predicted noise, gradients clipped to a
 norm of 1, Adam. Ours also keeps the mean of the weights. Each side runs in a process of its own, in turns;
@@ -27,8 +28,8 @@ from wavegrad_preset import HOP, N_MELS, PRESETS, Preset
 
 BATCH, FRAMES = int(os.environ.get("BATCH", 8)), 24
 GPU = os.environ.get("GPU")
-# Products of so many bits as half precision has make losses that are equal to so much.
-GPU_TOLERANCE = 2e-2
+# Of these steps the losses are printed.
+GPU_STEPS = [1, 2, 3, 5, 7, 10, 15, 20, 30]
 ROUNDS = int(os.environ.get("ROUNDS", 3))
 STEPS = {"base": 2, "half": 3, "quarter": 10, "gpu": 40}
 # Losses are equal but for rounding, which each step multiplies: in f32 to 3e-5 after 10 steps, 2e-4 after 15, 1e-2
@@ -96,33 +97,47 @@ def pytorch(preset, threads, steps, precision="f32"):
         scaler.update()
         losses.append(loss.item())
         best = min(best, time.perf_counter() - start)
-    peak = torch.cuda.max_memory_allocated() if GPU else memory("VmHWM") - idle
-    print(json.dumps({"seconds": best, "losses": losses, "bytes": peak}))
+    print(json.dumps({"seconds": best, "losses": losses, "bytes": memory("VmHWM") - idle}))
+
+
+def most_device_memory(command):
+    """What a command prints, and the most MB of the GPU's memory in use while it ran, above those before."""
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    idle = int(subprocess.check_output(query).split()[0])
+    with subprocess.Popen(query + ["-lms", "20"], stdout=subprocess.PIPE, text=True) as watch:
+        output = subprocess.check_output([str(word) for word in command])
+        watch.terminate()
+        return output, max(int(line) for line in watch.communicate()[0].split()) - idle
 
 
 def on_gpu(presets):
-    """The table of a GPU: steps per second of each side, and how its losses run."""
+    """The tables of a GPU: how fast and large each side is, and how its losses run."""
     print(f"{torch.cuda.get_device_name()}, batch {BATCH} of {FRAMES * HOP} samples, best of {STEPS['gpu']} steps\n")
-    print("| network | program | precision | ms a step | samples/s | loss of steps 1, 10, last | vocoder is faster by |")
+    print("| network | program | precision | ms a step | samples/s | memory, MB | vocoder f16 is faster by |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    curves = []
     with tempfile.TemporaryDirectory() as folder:
         for preset in presets:
             file = Path(folder) / "state.safetensors"
             model, batch = state(preset)
             write(file, {f"model.{k}": v for k, v in model.state_dict().items()} | batch)
             ours = None
-            sides = [("vocoder", p) for p in ["f16"]] + [("PyTorch", p) for p in ["f16", "bf16", "tf32"]]
-            for name, precision in sides:
+            precisions = ["f16", "bf16", "tf32", "f32"]
+            for name, precision in [(name, p) for name in ["vocoder", "PyTorch"] for p in precisions]:
                 command = [GPU, file, 4, STEPS["gpu"], precision]
                 if name == "PyTorch":
                     command = [sys.executable, __file__, "--pytorch", preset, 4, STEPS["gpu"], precision]
-                row = json.loads(subprocess.check_output([str(word) for word in command]))
-                seconds, losses = row["seconds"], row["losses"]
-                ours = ours or row
-                print(f"| {preset} | {name} | {precision} | {seconds * 1e3:.2f} | {BATCH * FRAMES * HOP / seconds:.0f} "
-                      f"| {losses[0]:.4f}, {losses[9]:.4f}, {losses[-1]:.4f} | {seconds / ours['seconds']:.2f} |", flush=True)
-                if any(abs(a - b) > GPU_TOLERANCE * b for a, b in zip(ours["losses"], losses)):
-                    print(f"compare-training: {preset}: losses part", file=sys.stderr)
+                output, memory = most_device_memory(command)
+                row = json.loads(output)
+                seconds = row["seconds"]
+                ours = ours or seconds
+                print(f"| {preset} | {name} | {precision} | {seconds * 1e3:.1f} | {BATCH * FRAMES * HOP / seconds:.0f} "
+                      f"| {memory} | {seconds / ours:.2f} |", flush=True)
+                curve = [f"{row['losses'][step - 1]:.4f}" for step in GPU_STEPS]
+                curves.append(f"| {preset} | {name} | {precision} | {' | '.join(curve)} |")
+    print(f"\n| network | program | precision | loss in step {' | '.join(map(str, GPU_STEPS))} |")
+    print("| --- " * (3 + len(GPU_STEPS)) + "|")
+    print("\n".join(curves))
 
 
 def measure(preset, threads, file):

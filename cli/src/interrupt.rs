@@ -1,18 +1,24 @@
 //! Ctrl-C (and SIGTERM, which schedulers send): work stops at the next safe point, so that nothing
-//! is left half-written. A second one ends the program at once.
+//! is left half-written. A second one, not at once, ends the program there and then.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::failure::Interrupted;
 
-static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// When the user first asked to stop.
+static REQUESTED: OnceLock<Instant> = OnceLock::new();
+
+/// A signal that follows the first so soon is the same one: `timeout` and schedulers signal the process
+/// and then its group.
+const SAME: Duration = Duration::from_millis(500);
 
 /// Starts listening.
 pub fn listen() -> Result<()> {
     ctrlc::set_handler(|| {
-        if REQUESTED.swap(true, Ordering::SeqCst) {
+        if REQUESTED.get_or_init(Instant::now).elapsed() > SAME {
             std::process::exit(130);
         }
     })
@@ -21,7 +27,7 @@ pub fn listen() -> Result<()> {
 
 /// Whether the user asked to stop.
 pub fn requested() -> bool {
-    REQUESTED.load(Ordering::SeqCst)
+    REQUESTED.get().is_some()
 }
 
 /// # Errors

@@ -205,7 +205,8 @@ fn schedules_from_files_say_their_steps_and_warn_of_a_wrong_start() {
     assert!(run.stderr.contains("25 % of signal"), "{}", run.stderr);
 }
 
-/// Ctrl-C in the middle of a long clip: exit status 130, one line, and no file.
+/// Ctrl-C in the middle of a long clip, told twice, as `timeout` tells a process and its group: exit status
+/// 130, one line, and no file.
 #[test]
 #[cfg(unix)]
 fn an_interrupted_render_leaves_nothing() {
@@ -236,7 +237,8 @@ fn an_interrupted_render_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(files(), 1, "the unfinished file");
-    let interrupt = Command::new("kill").args(["-INT", &program.id().to_string()]).status();
+    let twice = "kill -INT $0 && { sleep 0.02; kill -INT $0 2>/dev/null || true; }";
+    let interrupt = Command::new("sh").args(["-c", twice, &program.id().to_string()]).status();
     assert!(interrupt.unwrap().success());
     let run = Run::of(program.wait_with_output().unwrap());
     run.expect_error(130, &["interrupted", "0 of 1 inputs rendered"]);

@@ -118,7 +118,7 @@ impl Engine {
         }
         let isa = Isa::detect()?;
         let precision = match precision {
-            Precision::Auto if isa.has_bf16() => Precision::Bf16,
+            Precision::Auto if isa.prefers_bf16() => Precision::Bf16,
             Precision::Auto => Precision::F32,
             chosen => chosen,
         };
@@ -184,7 +184,7 @@ pub fn peak_gflops(precision: Precision, isa: Isa) -> f64 {
         Precision::F32 => panel::peak_gflops::<f32>(isa),
         Precision::Bf16 => panel::peak_gflops::<half::bf16>(isa),
         Precision::Auto => {
-            peak_gflops(if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 }, isa)
+            peak_gflops(if isa.prefers_bf16() { Precision::Bf16 } else { Precision::F32 }, isa)
         }
     }
 }
