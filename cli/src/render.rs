@@ -82,8 +82,8 @@ pub struct How {
     /// fastspeech2-22k, vocos-24k, lmnt-22k, lmnt-24k, ivanvovk-22k or wavegrad-24k. They are adapted
     #[arg(long, value_name = "NAME", value_parser = MelConfig::preset)]
     pub mel_config: Option<MelConfig>,
-    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, ddpm, ddpm:V, euler; heun, pc, pc:R, which run
-    /// the network twice a step but the last; consistency, for voices distilled so; or
+    /// ancestral, ddim, ddim:ETA, dpm++2m, sde-dpm++2m, sde-dpm++2m:ETA, ddpm, ddpm:V, euler; heun, pc,
+    /// pc:R, which run the network twice a step but the last; consistency, for voices distilled so; or
     /// griffin-lim[:ROUNDS[:AHEAD]], which needs no voice, over the whole mel or as a stream with so many
     /// frames of look-ahead; mel-griffin-lim, the same held to the mel's bands instead of a guess of all
     /// magnitudes [default: the voice's own, ancestral for most]

@@ -34,7 +34,8 @@ pub(super) fn of_schedule(kind: SamplerKind, schedule: &Schedule) -> Vec<Coeffic
         let (from, to) = (levels[step], schedule.target(step));
         let last = step + 1 == levels.len();
         let rule = if last { ARRIVE } else { rule(kind, from, to) };
-        let extrapolates = matches!(kind, SamplerKind::DpmSolver2m | SamplerKind::SdeDpmSolver2m);
+        let extrapolates =
+            matches!(kind, SamplerKind::DpmSolver2m | SamplerKind::SdeDpmSolver2m { .. });
         let weight = match extrapolates && step > 0 && !last {
             true => extrapolation(levels[step - 1], from, to),
             false => 0.0,
@@ -123,14 +124,14 @@ fn rule(kind: SamplerKind, t: f64, s: f64) -> Rule {
             let h = lambda(s) - lambda(t);
             Rule { x: sigma(s) / sigma(t), drift: -s * (-h).exp_m1(), noise: 0.0 }
         }
-        SamplerKind::SdeDpmSolver2m => {
-            // x_s = (sigma_s/sigma_t) e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) z
+        SamplerKind::SdeDpmSolver2m { eta } => {
+            // x_s = (sigma_s/sigma_t) e^(-eta h) x_t + alpha_s (1 - e^(-(1 + eta) h)) D
+            //     + sigma_s sqrt(1 - e^(-2 eta h)) z
             let h = lambda(s) - lambda(t);
-            let fresh = -(-2.0 * h).exp_m1();
             Rule {
-                x: sigma(s) / sigma(t) * (-h).exp(),
-                drift: s * fresh,
-                noise: sigma(s) * fresh.sqrt(),
+                x: sigma(s) / sigma(t) * (-eta * h).exp(),
+                drift: -s * (-(1.0 + eta) * h).exp_m1(),
+                noise: sigma(s) * (-(-2.0 * eta * h).exp_m1()).sqrt(),
             }
         }
     }

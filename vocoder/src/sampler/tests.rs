@@ -6,12 +6,14 @@ use crate::noise::Noise;
 use crate::schedule::{lambda, sigma};
 use proptest::prelude::*;
 
-pub(super) const KINDS: [SamplerKind; 10] = [
+pub(super) const KINDS: [SamplerKind; 12] = [
     SamplerKind::Ancestral,
     SamplerKind::Ddim { eta: 0.0 },
     SamplerKind::Ddim { eta: 0.5 },
     SamplerKind::DpmSolver2m,
-    SamplerKind::SdeDpmSolver2m,
+    SamplerKind::SdeDpmSolver2m { eta: 1.0 },
+    SamplerKind::SdeDpmSolver2m { eta: 0.5 },
+    SamplerKind::SdeDpmSolver2m { eta: 1.5 },
     SamplerKind::Ddpm { v: 0.0 },
     SamplerKind::Ddpm { v: 1.0 },
     SamplerKind::Euler,
@@ -122,7 +124,8 @@ proptest! {
         // The first step of the second-order rules is of first order.
         let ddim = s * x0 + sigma(s) * eps;
         prop_assert!(close(step(SamplerKind::DpmSolver2m), ddim, tolerance));
-        prop_assert!(close(step(SamplerKind::SdeDpmSolver2m), posterior, tolerance));
+        prop_assert!(close(step(SamplerKind::SdeDpmSolver2m { eta: 1.0 }), posterior, tolerance));
+        prop_assert!(close(step(SamplerKind::SdeDpmSolver2m { eta: 0.0 }), ddim, tolerance));
         // Ho et al. 2020: the same posterior; the larger variance differs in the noise alone.
         let small = step(SamplerKind::Ddpm { v: 0.0 });
         prop_assert!(close(small, posterior, tolerance));
@@ -322,7 +325,7 @@ fn only_stochastic_rules_ask_for_noise() {
         [0, 1, 2].map(|step| sampler.needs_noise(step))
     };
     assert_eq!(needs(SamplerKind::Ancestral), [true, true, false]);
-    assert_eq!(needs(SamplerKind::SdeDpmSolver2m), [true, true, false]);
+    assert_eq!(needs(SamplerKind::SdeDpmSolver2m { eta: 1.0 }), [true, true, false]);
     assert_eq!(needs(SamplerKind::Ddim { eta: 0.0 }), [false; 3]);
     assert_eq!(needs(SamplerKind::DpmSolver2m), [false; 3]);
 }
@@ -330,7 +333,7 @@ fn only_stochastic_rules_ask_for_noise() {
 #[test]
 fn wrong_lengths_and_steps_are_refused() {
     let schedule = Schedule::named("linear", 3).unwrap();
-    let mut sampler = Sampler::new(SamplerKind::SdeDpmSolver2m, &schedule, Clip::None);
+    let mut sampler = Sampler::new(SamplerKind::SdeDpmSolver2m { eta: 1.0 }, &schedule, Clip::None);
     let mut x = [0.0; 4];
     assert!(sampler.advance(3, &mut x, &[0.0; 4], &[0.0; 4]).is_err());
     assert!(sampler.advance(0, &mut x, &[0.0; 3], &[0.0; 4]).is_err());
@@ -360,6 +363,9 @@ fn names_make_the_round_trip() {
         "ddim:NaN",
         "DDIM",
         "dpm++2m ",
+        "dpm++2m:1",
+        "sde-dpm++2m:2.1",
+        "sde-dpm++2m:",
         "heun:2",
         "pc:0",
         "pc:0.6",
