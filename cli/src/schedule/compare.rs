@@ -144,9 +144,12 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
         }
         for &steps in &args.steps {
             let mut contenders = rivals(steps as usize, start)?;
-            if voice.learned(start, steps as usize).is_some() {
-                let schedule = voice.schedule_from(start, steps as usize)?;
-                contenders.insert(0, ("ours".into(), schedule));
+            if let Some(levels) = voice.learned(start, steps as usize) {
+                let by = match sampler == own[0] {
+                    true => "ours".into(),
+                    false => format!("ours, learned for {}", own[0]),
+                };
+                contenders.insert(0, (by, Schedule::explicit(levels.clone())?));
             }
             if !args.only.is_empty() {
                 contenders = only(contenders, &args.only, steps)?;
