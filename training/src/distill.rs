@@ -55,6 +55,7 @@ pub struct Distiller {
     guidance: Option<Guidance>,
     /// What the teacher goes down by from noise.
     chain: Chain,
+    polish: usize,
 }
 
 impl Distiller {
@@ -81,9 +82,14 @@ impl Distiller {
                 Vec::new()
             }
         };
-        let chain = teacher.chain_from_noise();
+        let (chain, polish) = (teacher.chain_from_noise(), teacher.polish);
         let teacher = teacher.network_with_products(products, device)?;
-        Ok(Distiller { kind, teacher, levels, guidance, chain })
+        Ok(Distiller { kind, teacher, levels, guidance, chain, polish })
+    }
+
+    /// Rounds of polish that the student ends with: the teacher's.
+    pub fn polish(&self) -> usize {
+        self.polish
     }
 
     /// The levels at which the student learns, noisiest first; none where it learns at those that the

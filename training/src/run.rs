@@ -283,7 +283,7 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
         model: config.model.clone(),
         mel: config.mel.clone(),
         start: Default::default(),
-        polish: 0,
+        polish: distiller.map_or(0, Distiller::polish),
         sampler: distiller.map(Distiller::sampler).unwrap_or_default(),
         schedules: distiller.map(Distiller::schedules).unwrap_or_default(),
         from_noise: None,
