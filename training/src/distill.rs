@@ -55,6 +55,7 @@ pub struct Distiller {
     guidance: Option<Guidance>,
     /// What the teacher goes down by from noise.
     chain: Chain,
+    /// Rounds of polish that the teacher ends with.
     polish: usize,
 }
 

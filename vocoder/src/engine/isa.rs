@@ -58,7 +58,7 @@ impl Isa {
 
     /// Whether bf16 is faster than f32 here. On AMD's Zen 4 our bf16 takes 0.6 of f32's time; on Intel's
     /// Sapphire Rapids, which has the instructions too, 1.5 times it (`scripts/compare-speed`, in the
-    /// README): f32 has Winograd's fewer multiplications.
+    /// README).
     pub fn prefers_bf16(self) -> bool {
         self.bf16 && is_amd()
     }
