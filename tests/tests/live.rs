@@ -72,7 +72,7 @@ fn middle(sound: &[f32], rate: u32) -> &[f32] {
 fn a_player_gives_what_a_render_of_the_whole_gives_at_any_rate() {
     let voice = load_voice(&VoiceChoice::default()).unwrap().voice;
     let controls = Controls::default();
-    // bf16 rounds sums of another order to other values.
+    // Fewer bits round tiles that begin elsewhere to other values.
     let cases = [24_000, 44_100, 48_000, 96_000].map(|rate| (rate, Precision::F32, 1e-3));
     for (rate, precision, most) in cases.into_iter().chain([(48_000, Precision::Auto, 1e-2)]) {
         let input = speech(rate);

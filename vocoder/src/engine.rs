@@ -13,7 +13,7 @@
 //! - **One pass over memory** a convolution: what comes before it (activation, keeping one row in n) is
 //!   done while its input is packed, what comes after it (bias, residual, modulation, activation) while
 //!   its sums lie in the first-level cache (`engine/conv.rs`).
-//! - **bf16 products** with f32 sums, where the processor has them and they are asked for.
+//! - **Products of fewer bits**, where the processor is faster in them: bf16 or whole numbers.
 
 mod cascade;
 mod conv;
@@ -41,13 +41,28 @@ use net::Net;
 /// In which precision products are computed. Sums, and what passes between layers, are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// bf16 where the processor is faster in it, else f32.
+    /// The fastest on this processor: bf16, int16 or f32.
     #[default]
     Auto,
     /// Single precision: equal to the network on any device within 1e-4.
     F32,
     /// 8 significant bits.
     Bf16,
+    /// Whole numbers: 12 bits and a sign of each row's largest input, up to 15 of each column's largest
+    /// weight.
+    Int16,
+}
+
+impl Precision {
+    /// What [`Precision::Auto`] is on `isa`; others are what they are.
+    pub fn on(self, isa: Isa) -> Self {
+        match self {
+            Self::Auto if isa.prefers_bf16() => Self::Bf16,
+            Self::Auto if isa.prefers_int16() => Self::Int16,
+            Self::Auto => Self::F32,
+            chosen => chosen,
+        }
+    }
 }
 
 impl FromStr for Precision {
@@ -58,7 +73,8 @@ impl FromStr for Precision {
             "auto" => Ok(Self::Auto),
             "f32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::mismatch("precision", "auto, f32 or bf16", name)),
+            "int16" => Ok(Self::Int16),
+            _ => Err(Error::mismatch("precision", "auto, f32, bf16 or int16", name)),
         }
     }
 }
@@ -69,6 +85,7 @@ impl fmt::Display for Precision {
             Self::Auto => "auto",
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Int16 => "int16",
         })
     }
 }
@@ -117,17 +134,17 @@ impl Engine {
             sampler.take_velocities();
         }
         let isa = Isa::detect()?;
-        let precision = match precision {
-            Precision::Auto if isa.prefers_bf16() => Precision::Bf16,
-            Precision::Auto => Precision::F32,
-            chosen => chosen,
-        };
+        let precision = precision.on(isa);
         let steps: Box<dyn Steps> = match precision {
             Precision::Bf16 => {
                 let net = Net::<half::bf16>::new(isa, config, weights)?;
                 Box::new(Cascade::new(net, isa, sampler, seed))
             }
-            _ => {
+            Precision::Int16 => {
+                let net = Net::<i16>::new(isa, config, weights)?;
+                Box::new(Cascade::new(net, isa, sampler, seed))
+            }
+            Precision::F32 | Precision::Auto => {
                 let net = Net::<f32>::new(isa, config, weights)?;
                 Box::new(Cascade::new(net, isa, sampler, seed))
             }
@@ -180,11 +197,9 @@ impl Engine {
 /// Operations a second, in units of 1e9, that one thread reaches in the kernels' innermost loop on data
 /// in the first-level cache: what [`Precision`] can give on this machine.
 pub fn peak_gflops(precision: Precision, isa: Isa) -> f64 {
-    match precision {
-        Precision::F32 => panel::peak_gflops::<f32>(isa),
+    match precision.on(isa) {
         Precision::Bf16 => panel::peak_gflops::<half::bf16>(isa),
-        Precision::Auto => {
-            peak_gflops(if isa.prefers_bf16() { Precision::Bf16 } else { Precision::F32 }, isa)
-        }
+        Precision::Int16 => panel::peak_gflops::<i16>(isa),
+        Precision::F32 | Precision::Auto => panel::peak_gflops::<f32>(isa),
     }
 }

@@ -43,6 +43,9 @@ struct Form<T> {
     tiled: bool,
     /// `[panel][point]` of [`Panel::weights`]; in the direct form there are no points.
     weights: Vec<T>,
+    /// Of [scaled](Value::SCALED) weights, else empty: `[panel][point]`, in the direct form `[panel][tap]`, of
+    /// [`Panel::column_units`].
+    units: Vec<f32>,
 }
 
 /// Where a convolution reads.
@@ -211,34 +214,75 @@ impl<T: Value> Form<T> {
         let columns = T::columns(isa, width);
         let groups = width / columns;
         let mut weights = vec![T::default(); points * depth * wide];
-        let at = |point: usize, c: usize, o: usize| {
-            let (panel, group, column) = (o / width, o % width / columns, o % columns);
-            // See `Panel::weights`: a point is a job, while all taps are one.
-            let at = match tiled {
-                true => (panel * points + point) * groups + group,
-                false => (panel * groups + group) * points + point,
-            };
-            ((at * depth + c) / T::DEPTH * columns + column) * T::DEPTH + c % T::DEPTH
-        };
-        for c in 0..ci {
-            for o in 0..co {
-                let tap = |k: usize| weight[(k * ci + c) * co + o];
-                if tiled {
-                    let all = winograd::weights([tap(0), tap(1), tap(2)]);
-                    all.iter().enumerate().for_each(|(p, &v)| weights[at(p, c, o)] = T::round(v));
-                } else {
-                    (0..taps).for_each(|k| weights[at(k, c, o)] = T::round(tap(k)));
+        let mut units = vec![1f32; if T::SCALED { points * wide } else { 0 }];
+        // `[point][depth][columns]` of one group, so that reads and writes run along.
+        let mut group = vec![0f32; points * depth * columns];
+        for first in (0..wide).step_by(columns) {
+            let (panel, index) = (first / width, first % width / columns);
+            group.fill(0.0);
+            for c in 0..ci {
+                for o in first..co.min(first + columns) {
+                    let tap = |k: usize| weight[(k * ci + c) * co + o];
+                    let mut put = |p, v| group[(p * depth + c) * columns + o - first] = v;
+                    if tiled {
+                        let all = winograd::weights([tap(0), tap(1), tap(2)]);
+                        all.into_iter().enumerate().for_each(|(p, v)| put(p, v));
+                    } else {
+                        (0..taps).for_each(|k| put(k, tap(k)));
+                    }
                 }
             }
+            for (p, values) in group.chunks_exact(depth * columns).enumerate() {
+                // See `Panel::weights`: a point is a job, while all taps are one.
+                let at = match tiled {
+                    true => (panel * points + p) * groups + index,
+                    false => (panel * groups + index) * points + p,
+                };
+                let units = match T::SCALED {
+                    true => &mut units[(panel * points + p) * width + first % width..][..columns],
+                    false => &mut [][..],
+                };
+                let to = &mut weights[at * depth * columns..][..depth * columns];
+                round_columns(values, tiled.then_some(p), columns, units, to);
+            }
         }
-        Form { tiled, weights }
+        Form { tiled, weights, units }
+    }
+}
+
+/// From `[depth][columns]` to `[depth / DEPTH][columns][DEPTH]`; what is not [scaled](Value::SCALED) needs no
+/// units.
+fn round_columns<T: Value>(
+    values: &[f32],
+    point: Option<usize>,
+    columns: usize,
+    units: &mut [f32],
+    to: &mut [T],
+) {
+    if T::SCALED {
+        let (mut most, mut sum) = (vec![0f32; columns], vec![0f32; columns]);
+        for row in values.chunks_exact(columns) {
+            for ((most, sum), value) in most.iter_mut().zip(&mut sum).zip(row) {
+                *most = most.max(value.abs());
+                *sum += value.abs();
+            }
+        }
+        for ((unit, most), sum) in units.iter_mut().zip(most).zip(sum) {
+            *unit = T::column_unit(values.len() / columns, point, most, sum);
+        }
+    }
+    for (c, row) in values.chunks_exact(columns).enumerate() {
+        for (o, &value) in row.iter().enumerate() {
+            let value = units.get(o).map_or(value, |unit| value / unit);
+            to[(c / T::DEPTH * columns + o) * T::DEPTH + c % T::DEPTH] = T::round(value);
+        }
     }
 }
 
 /// Whether tiles are faster than the direct form for a shape. Measured in whole networks (`vocoder
 /// bench`): for narrower layers the transforms cost more than the multiplications that they save.
 fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
-    taps == 3 && ci.min(co) >= if T::DEPTH == 1 { 32 } else { 96 }
+    taps == 3 && ci.min(co) >= if T::DEPTH == 1 || T::SCALED { 32 } else { 96 }
 }
 
 /// Rows that take register tiles ([`Panel`](crate::kernel::panel::Panel)) no longer than fewer: each sum waits
@@ -250,9 +294,11 @@ fn tiles(rows: usize, dilation: usize) -> usize {
     (0..dilation.min(rows)).map(|phase| (rows - phase).div_ceil(dilation).div_ceil(TILE)).sum()
 }
 
-/// Buffers of a thread: packed inputs and sums.
+/// Buffers of a thread: packed inputs with their units, and sums.
+#[derive(Default)]
 pub(super) struct Scratch<T> {
     inputs: Vec<T>,
+    units: Vec<f32>,
     sums: Vec<f32>,
 }
 
@@ -266,8 +312,7 @@ macro_rules! scratched {
         impl Scratched for $type {
             fn with_scratch<R>(f: impl FnOnce(&mut Scratch<Self>) -> R) -> R {
                 thread_local! {
-                    static SCRATCH: RefCell<Scratch<$type>> =
-                        const { RefCell::new(Scratch { inputs: Vec::new(), sums: Vec::new() }) };
+                    static SCRATCH: RefCell<Scratch<$type>> = RefCell::default();
                 }
                 SCRATCH.with_borrow_mut(f)
             }
@@ -276,6 +321,7 @@ macro_rules! scratched {
 }
 scratched!(f32);
 scratched!(half::bf16);
+scratched!(i16);
 
 #[cfg(test)]
 mod tests {
@@ -355,6 +401,11 @@ mod tests {
                     let (twin, most) = if tiled { (&expected, 0.25) } else { (&rounded, 1e-5) };
                     let error = worst(&whole(isa, &conv, &x, cut), twin);
                     prop_assert!(error < most * scale, "{isa} bf16 tiled {tiled}: {error}");
+                    // Sums of rounded inputs are exact in tiles; their weights are not.
+                    let conv = in_form::<i16>(isa, shape, &w, &bias, place, tiled);
+                    let most = if tiled { 0.02 } else { 0.004 };
+                    let error = worst(&whole(isa, &conv, &x, cut), &expected);
+                    prop_assert!(error < most * scale, "{isa} int16 tiled {tiled}: {error}");
                 }
             }
         }

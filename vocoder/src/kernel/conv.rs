@@ -248,6 +248,8 @@ impl Task<'_> {
                     taps,
                     depth,
                     weights: &self.packed.weights[at..][..taps * depth * WIDTH],
+                    row_units: &[],
+                    column_units: &[],
                     width: WIDTH,
                     count,
                     out: &mut sums[point * stride..][..stride],

@@ -5,12 +5,16 @@
 //!
 //! Measured on one Zen 4 core: 88 to 95 % of the f32 peak of 117 G operations/s, 75 to 90 % of the
 //! bf16 peak of 230. The `gemm` crate, the fastest of the well-kept ones in f32, packs both sides
-//! anew in every call and knows no bf16.
+//! anew in every call and knows neither bf16 nor whole numbers.
 
-use half::bf16;
+mod bf16;
+mod int16;
+
 use pulp::{Simd, WithSimd};
 
 use super::LANES;
+use super::rows::leaky;
+use super::winograd::{self, POINTS};
 use crate::engine::Isa;
 
 /// Rows are computed in groups of at most this many; inputs and outputs have room for the last
@@ -31,6 +35,11 @@ pub(crate) struct Panel<'a, T> {
     /// `[width / columns][taps][depth / DEPTH][columns][DEPTH]`, with the columns of
     /// [`Value::columns`].
     pub weights: &'a [T],
+    /// Of [scaled](Value::SCALED) values, else empty: the unit of each row of `rows`, taps too, which lie
+    /// whole rows apart.
+    pub row_units: &'a [f32],
+    /// Of scaled values, else empty: `[taps][width]`, the unit of each column of `weights`.
+    pub column_units: &'a [f32],
     /// Columns of the panel: 16, 32, 48 or 64.
     pub width: usize,
     /// Rows of output.
@@ -39,13 +48,44 @@ pub(crate) struct Panel<'a, T> {
     pub out: &'a mut [f32],
 }
 
-/// A precision in which products are computed. Sums are always f32.
+/// A precision in which products are computed. Sums over all channels and taps are f32.
 pub(crate) trait Value: Copy + Default + Send + Sync + 'static {
     /// Neighbouring channels that one instruction multiplies.
     const DEPTH: usize;
 
-    /// Rounds to the precision.
+    /// Whether values are multiples of a unit that each row of inputs, and each column of weights, has
+    /// for itself. Of other values it is 1.
+    const SCALED: bool = false;
+
+    /// The nearest value to so many units.
     fn round(value: f32) -> Self;
+
+    /// Rounds a row of inputs, which begins `to`, and returns its unit.
+    #[inline(always)]
+    fn pack_row<const LEAKY: bool>(row: &[f32], to: &mut [Self]) -> f32 {
+        for (to, &v) in to.iter_mut().zip(row) {
+            *to = Self::round(if LEAKY { leaky(v) } else { v });
+        }
+        1.0
+    }
+
+    /// The sums of a tile's inputs, as [`winograd::inputs`] leaves them, and the unit of all six rows.
+    #[inline(always)]
+    fn pack_tile<const LEAKY: bool>(
+        rows: &[&[f32]; POINTS],
+        to: &mut [Self],
+        stride: usize,
+        n: usize,
+    ) -> f32 {
+        winograd::inputs::<Self, LEAKY>(rows, to, stride, n);
+        1.0
+    }
+
+    /// The unit of a column of `depth` weights, the largest of which is `most`, and which sum to `sum`,
+    /// without their signs; in tiles, those of point `point`.
+    fn column_unit(_depth: usize, _point: Option<usize>, _most: f32, _sum: f32) -> f32 {
+        1.0
+    }
 
     /// Columns of a panel of `width` that a register tile computes, and whose weights lie side by side.
     /// Read at the distance of a whole panel they would share few sets of the first-level cache: on
@@ -74,33 +114,6 @@ impl Value for f32 {
     }
 }
 
-impl Value for bf16 {
-    const DEPTH: usize = 2;
-
-    /// To nearest, ties to even; NaN is not expected (inputs are checked where they enter).
-    #[inline(always)]
-    fn round(value: f32) -> Self {
-        let bits = value.to_bits();
-        Self::from_bits((bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16)
-    }
-
-    fn columns(_: Isa, width: usize) -> usize {
-        width
-    }
-
-    fn compute(panel: Panel<'_, Self>, isa: Isa) {
-        panel.check();
-        #[cfg(target_arch = "x86_64")]
-        if isa.has_bf16() {
-            // SAFETY: `isa` was only made where the processor has these instructions; the shape was
-            // checked.
-            unsafe { x86::compute(panel) };
-            return;
-        }
-        isa.arch().dispatch(|| plain(panel));
-    }
-}
-
 impl<T: Value> Panel<'_, T> {
     fn check(&self) {
         assert!(self.depth.is_multiple_of(T::DEPTH) && matches!(self.width, 16 | 32 | 48 | 64));
@@ -108,6 +121,16 @@ impl<T: Value> Panel<'_, T> {
         assert!(self.out.len() >= (self.count + MAX_GROUP) * self.width);
         let last = (self.count + MAX_GROUP - 1) * self.row_step;
         assert!(self.rows.len() >= last + (self.taps.max(1) - 1) * self.tap_step + self.depth);
+        if T::SCALED {
+            assert!(self.column_units.len() >= self.taps * self.width);
+            let last = self.count + MAX_GROUP - 1 + (self.taps.max(1) - 1) * self.unit_step();
+            assert!(self.row_units.len() > last);
+        }
+    }
+
+    /// Units of rows between neighbouring taps.
+    fn unit_step(&self) -> usize {
+        self.tap_step / self.row_step
     }
 }
 
@@ -117,6 +140,7 @@ pub(crate) fn peak_gflops<T: Value>(isa: Isa) -> f64 {
     let rows = vec![T::round(0.5); (count + MAX_GROUP) * depth];
     let weights = vec![T::round(0.5); depth * width];
     let mut out = vec![0f32; (count + MAX_GROUP) * width];
+    let units = [1f32; 128];
     let mut best = f64::MAX;
     for _ in 0..200 {
         let start = std::time::Instant::now();
@@ -128,6 +152,8 @@ pub(crate) fn peak_gflops<T: Value>(isa: Isa) -> f64 {
                 taps: 1,
                 depth,
                 weights: &weights,
+                row_units: &units,
+                column_units: &units,
                 width,
                 count,
                 out: &mut out,
@@ -137,25 +163,6 @@ pub(crate) fn peak_gflops<T: Value>(isa: Isa) -> f64 {
         best = best.min(start.elapsed().as_secs_f64());
     }
     (5 * 2 * depth * width * count) as f64 / best / 1e9
-}
-
-/// The obvious way, for machines without bf16 instructions and for tests.
-#[inline(always)]
-pub(crate) fn plain(panel: Panel<'_, bf16>) {
-    let Panel { rows, row_step, tap_step, taps, depth, weights, width, count, out } = panel;
-    for r in 0..count {
-        let sums = &mut out[r * width..][..width];
-        sums.fill(0.0);
-        for tap in 0..taps {
-            let row = &rows[r * row_step + tap * tap_step..][..depth];
-            for (c, value) in row.iter().enumerate() {
-                let pair = &weights[(tap * depth + c / 2 * 2) * width..][..2 * width];
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    *sum += value.to_f32() * pair[2 * n + c % 2].to_f32();
-                }
-            }
-        }
-    }
 }
 
 impl WithSimd for Panel<'_, f32> {
@@ -264,85 +271,6 @@ unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
             let value = simd.splat_f32s(unsafe { *rows.add(i * row_step + c) });
             for j in 0..NV {
                 sums[i][j] = simd.mul_add_e_f32s(value, weights[j], sums[i][j]);
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::Panel;
-    use half::bf16;
-    use std::arch::x86_64::{
-        __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32,
-        _mm512_setzero_ps, _mm512_storeu_ps,
-    };
-
-    /// # Safety
-    /// The processor has AVX512F and AVX512_BF16; the panel was checked.
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn compute(panel: Panel<'_, bf16>) {
-        // SAFETY: by the caller's contract.
-        unsafe {
-            match panel.width / 16 {
-                4 => run::<6, 4>(panel),
-                3 => run::<8, 3>(panel),
-                2 => run::<12, 2>(panel),
-                _ => run::<14, 1>(panel),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`compute`], with `NV` vectors a panel.
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    unsafe fn run<const MR: usize, const NV: usize>(panel: Panel<'_, bf16>) {
-        let Panel { rows, row_step, tap_step, taps, depth, weights, width, count, out } = panel;
-        for r in (0..count).step_by(MR) {
-            let mut sums: [[__m512; NV]; MR] = [[_mm512_setzero_ps(); NV]; MR];
-            for tap in 0..taps {
-                // SAFETY: within the slices, by `Panel::check`.
-                let (row, w) = unsafe {
-                    (
-                        rows.as_ptr().add(r * row_step + tap * tap_step),
-                        weights.as_ptr().add(tap * depth * width).cast::<__m512i>(),
-                    )
-                };
-                for pair in 0..depth / 2 {
-                    let mut vectors = [[0i64; 8]; NV];
-                    for (j, vector) in vectors.iter_mut().enumerate() {
-                        // SAFETY: as above.
-                        unsafe {
-                            let v = _mm512_loadu_si512(w.add(pair * NV + j));
-                            *vector = std::mem::transmute::<__m512i, [i64; 8]>(v);
-                        }
-                    }
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: as above; both channels of the pair lie within the row.
-                        let both = unsafe {
-                            row.add(i * row_step + 2 * pair).cast::<i32>().read_unaligned()
-                        };
-                        let value = _mm512_set1_epi32(both);
-                        for (sum, vector) in sums.iter_mut().zip(&vectors) {
-                            // SAFETY: vectors of the same size, any bits are values.
-                            let (value, vector) = unsafe {
-                                (
-                                    std::mem::transmute::<__m512i, __m512bh>(value),
-                                    std::mem::transmute::<[i64; 8], __m512bh>(*vector),
-                                )
-                            };
-                            *sum = _mm512_dpbf16_ps(*sum, value, vector);
-                        }
-                    }
-                }
-            }
-            for (i, row) in sums.iter().enumerate() {
-                for (j, sum) in row.iter().enumerate() {
-                    // SAFETY: as above.
-                    unsafe {
-                        _mm512_storeu_ps(out.as_mut_ptr().add((r + i) * width + 16 * j), *sum);
-                    }
-                }
             }
         }
     }

@@ -9,6 +9,9 @@
 //! The gradient of the taps is the transpose of the same: g' = G' [(B' d) . (A y')], with products summed
 //! over the tiles.
 
+use std::num::Wrapping;
+use std::ops::{Add, Mul, Sub};
+
 use super::panel::Value;
 
 /// Outputs of a tile.
@@ -20,6 +23,9 @@ pub(crate) const POINTS: usize = TILE + 2;
 /// Columns that are transformed at a time. Arrays of known size stay in registers, while slices would be
 /// checked for overlap.
 const SPAN: usize = 8;
+
+/// The same for whole numbers, of which a register holds twice as many.
+const WHOLE_SPAN: usize = 16;
 
 /// G g: the weights of the products from the three taps.
 pub(crate) fn weights([a, b, c]: [f32; 3]) -> [f32; POINTS] {
@@ -101,17 +107,85 @@ fn input_columns<T: Value, const LEAKY: bool, const N: usize>(
             d.iter_mut().for_each(|v| *v = super::rows::leaky(*v));
         }
     }
-    let [d0, d1, d2, d3, d4, d5] = &d;
     let mut p = [[T::default(); N]; POINTS];
     for i in 0..N {
-        let (even, odd) = (d4[i] - 4.0 * d2[i], d3[i] - 4.0 * d1[i]);
-        let (even2, odd2) = (d4[i] - d2[i], 2.0 * (d3[i] - d1[i]));
-        p[0][i] = T::round(4.0 * d0[i] - 5.0 * d2[i] + d4[i]);
-        p[1][i] = T::round(even + odd);
-        p[2][i] = T::round(even - odd);
-        p[3][i] = T::round(even2 + odd2);
-        p[4][i] = T::round(even2 - odd2);
-        p[5][i] = T::round(4.0 * d1[i] - 5.0 * d3[i] + d5[i]);
+        let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
+        let sums = transform(one, (2.0, 4.0, 5.0));
+        for k in 0..POINTS {
+            p[k][i] = T::round(sums[k]);
+        }
+    }
+    for (out, p) in out.iter_mut().zip(&p) {
+        out[c..c + N].copy_from_slice(p);
+    }
+}
+
+/// B' d of one channel; `(2, 4, 5)` as its numbers are written.
+#[inline(always)]
+fn transform<V>([d0, d1, d2, d3, d4, d5]: [V; POINTS], (two, four, five): (V, V, V)) -> [V; POINTS]
+where
+    V: Copy + Add<Output = V> + Sub<Output = V> + Mul<Output = V>,
+{
+    let (even, odd) = (d4 - four * d2, d3 - four * d1);
+    let (even2, odd2) = (d4 - d2, two * (d3 - d1));
+    [
+        four * d0 - five * d2 + d4,
+        even + odd,
+        even - odd,
+        even2 + odd2,
+        even2 - odd2,
+        four * d1 - five * d3 + d5,
+    ]
+}
+
+/// How far a tile's sums, point by point, may reach beyond its largest input.
+pub(crate) const REACH: [f32; POINTS] = [10.0, 10.0, 10.0, 6.0, 6.0, 10.0];
+
+/// As [`inputs`], of the nearest whole numbers to `scale` times the rows. The sums are exact if ten times
+/// the largest of these numbers has 16 bits.
+#[inline(always)]
+pub(crate) fn whole_inputs<const LEAKY: bool>(
+    rows: &[&[f32]; POINTS],
+    scale: f32,
+    out: &mut [i16],
+    stride: usize,
+    n: usize,
+) {
+    let rows = rows.map(|row| &row[..n]);
+    let mut out = six_rows(out, stride, n);
+    let whole = n / WHOLE_SPAN * WHOLE_SPAN;
+    for c in (0..whole).step_by(WHOLE_SPAN) {
+        whole_columns::<LEAKY, WHOLE_SPAN>(&rows, scale, &mut out, c);
+    }
+    for c in whole..n {
+        whole_columns::<LEAKY, 1>(&rows, scale, &mut out, c);
+    }
+}
+
+/// [`whole_inputs`] for the columns from `c` on.
+#[inline(always)]
+fn whole_columns<const LEAKY: bool, const N: usize>(
+    rows: &[&[f32]; POINTS],
+    scale: f32,
+    out: &mut [&mut [i16]; POINTS],
+    c: usize,
+) {
+    let mut d = [[Wrapping(0i16); N]; POINTS];
+    for (d, row) in d.iter_mut().zip(rows) {
+        let mut values = [0f32; N];
+        values.copy_from_slice(&row[c..c + N]);
+        for i in 0..N {
+            let value = if LEAKY { super::rows::leaky(values[i]) } else { values[i] };
+            d[i] = Wrapping(i16::round(value * scale));
+        }
+    }
+    let mut p = [[0i16; N]; POINTS];
+    for i in 0..N {
+        let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
+        let sums = transform(one, (Wrapping(2), Wrapping(4), Wrapping(5)));
+        for k in 0..POINTS {
+            p[k][i] = sums[k].0;
+        }
     }
     for (out, p) in out.iter_mut().zip(&p) {
         out[c..c + N].copy_from_slice(p);
@@ -169,6 +243,29 @@ mod tests {
         for (t, [found]) in outputs::<1>(&products, 1).into_iter().enumerate() {
             let expected: f32 = (0..3).map(|k| g[k] * d[t + k]).sum();
             assert!((found - expected).abs() < 1e-4, "{t}: {found} {expected}");
+        }
+    }
+
+    /// Whole numbers of every channel count, against the sums of f32.
+    #[test]
+    fn whole_numbers_have_the_same_sums() {
+        for n in [1, 15, 16, 37] {
+            let rows: Vec<Vec<f32>> = (0..POINTS)
+                .map(|k| (0..n).map(|c| ((k * 31 + c * 17) % 601) as f32 - 300.0).collect())
+                .collect();
+            let rows: [&[f32]; POINTS] = std::array::from_fn(|k| &rows[k][..]);
+            let (mut expected, mut found) = (vec![0f32; POINTS * n], vec![0i16; POINTS * n]);
+            inputs::<f32, true>(&rows, &mut expected, n, n);
+            whole_inputs::<true>(&rows, 10.0, &mut found, n, n);
+            for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                // Leaky ReLU's fifths are whole in tenths, but for their own rounding.
+                assert!(
+                    (f32::from(*found) - 10.0 * expected).abs() < 0.02,
+                    "{k}: {found} {expected}"
+                );
+            }
+            let most = found.iter().map(|v| v.unsigned_abs()).max();
+            assert!(most <= Some(30_000) && most >= Some(3000), "{most:?}");
         }
     }
 

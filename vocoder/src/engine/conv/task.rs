@@ -44,13 +44,13 @@ impl<T: Scratched> Task<'_, T> {
     fn run<const WIDTH: usize>(&mut self) {
         let conv = self.conv;
         let count = self.pack();
-        let Form { tiled, weights } = self.form;
+        let Form { tiled, weights, units } = self.form;
         let points = if *tiled { POINTS } else { 1 };
         let room = (count + MAX_GROUP) * conv.depth;
         let sums = (count + MAX_GROUP) * WIDTH;
         at_least(&mut self.scratch.sums, points * sums);
-        // Neighbouring rows are neighbouring taps where the dilation is 1.
-        let merged = conv.dilation == 1 || conv.taps == 1;
+        // Neighbouring rows are neighbouring taps where the dilation is 1, unless each has its unit.
+        let merged = conv.dilation == 1 && !T::SCALED || conv.taps == 1;
         let (taps, depth) = match *tiled {
             true => (1, conv.depth),
             false if merged => (1, conv.taps * conv.depth),
@@ -58,7 +58,7 @@ impl<T: Scratched> Task<'_, T> {
         };
         for panel in 0..conv.bias.len() / WIDTH {
             for point in 0..points {
-                let at = (panel * points + point) * taps * depth * WIDTH;
+                let job = (panel * points + point) * taps;
                 T::compute(
                     Panel {
                         rows: &self.scratch.inputs[point * room..],
@@ -66,7 +66,12 @@ impl<T: Scratched> Task<'_, T> {
                         tap_step: conv.dilation * conv.depth,
                         taps,
                         depth,
-                        weights: &weights[at..][..taps * depth * WIDTH],
+                        weights: &weights[job * depth * WIDTH..][..taps * depth * WIDTH],
+                        row_units: &self.scratch.units,
+                        column_units: match T::SCALED {
+                            true => &units[job * WIDTH..][..taps * WIDTH],
+                            false => &[],
+                        },
                         width: WIDTH,
                         count,
                         out: &mut self.scratch.sums[point * sums..][..sums],
@@ -89,16 +94,15 @@ impl<T: Scratched> Task<'_, T> {
         let Conv { ci, taps, dilation, left, depth, .. } = *self.conv;
         let rows = self.out.len() / self.conv.co;
         let first = self.from as isize - left as isize;
-        let inputs = &mut self.scratch.inputs;
+        let Scratch { inputs, units, .. } = &mut *self.scratch;
         if !self.form.tiled {
             let span = dilation * (taps - 1);
             // Merged taps read beyond the last row.
             at_least(inputs, (rows + span + taps + MAX_GROUP) * depth);
+            at_least(units, rows + span + MAX_GROUP);
             for (i, to) in inputs.chunks_exact_mut(depth).take(rows + span).enumerate() {
                 let row = self.input.row(first + i as isize);
-                for (to, &v) in to.iter_mut().zip(&row[..ci]) {
-                    *to = T::round(if LEAKY { leaky(v) } else { v });
-                }
+                units[i] = T::pack_row::<LEAKY>(&row[..ci], to);
                 to[ci..].fill(T::default());
             }
             return rows;
@@ -106,6 +110,7 @@ impl<T: Scratched> Task<'_, T> {
         let count = tiles(rows, dilation);
         let stride = (count + MAX_GROUP) * depth;
         at_least(inputs, POINTS * stride + MAX_GROUP * depth);
+        at_least(units, count + MAX_GROUP);
         let mut at = 0;
         for phase in 0..dilation.min(rows) {
             for output in (phase..rows).step_by(TILE * dilation) {
@@ -114,7 +119,7 @@ impl<T: Scratched> Task<'_, T> {
                     *row = self.input.row(first + (output + i * dilation) as isize);
                 }
                 let to = &mut inputs[at * depth..];
-                winograd::inputs::<T, LEAKY>(&taken, to, stride, ci);
+                units[at] = T::pack_tile::<LEAKY>(&taken, to, stride, ci);
                 if depth > ci {
                     (0..POINTS).for_each(|p| to[p * stride + ci] = T::default());
                 }
