@@ -115,17 +115,3 @@ fn fewer_bits_are_near() {
         }
     }
 }
-
-/// Whole numbers are summed exactly, so that threads and instruction sets can't differ.
-#[test]
-fn int16_does_not_depend_on_threads() {
-    let voice = steady_voice("quarter", Padding::Symmetric, PriorConfig::Energy { floor: 1e-3 });
-    let mel = mel(20);
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| engine(&voice, settings("ddim", Precision::Int16, 1000), &mel))
-    };
-    let one = on(1);
-    assert_eq!(one, on(2));
-    assert_eq!(one, on(3));
-}

@@ -72,6 +72,16 @@ impl Line {
         self.needed = self.needed.min(row);
     }
 
+    /// The first row that some op will still read, as far as ops have said so.
+    pub fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// Goes back to what ops had [said](Line::needed) before.
+    pub fn need(&mut self, row: usize) {
+        self.needed = row;
+    }
+
     /// Drops the rows that no op will read again.
     pub fn trim(&mut self) {
         let kept = self.forget();

@@ -1,11 +1,13 @@
 //! One step of the network over a clip that arrives in pieces: every layer keeps the rows that its
 //! later outputs will still read, so that each row is computed once and pieces equal the whole.
 
+mod run;
+
 use super::Isa;
-use super::conv::{Conv, Epilogue, Input, Scratched};
-use super::expand::Expand;
+use super::conv::Scratched;
 use super::line::Line;
-use super::net::{First, Last, Net};
+use super::net::{First, Net};
+use run::{Run, Source, Strips, Then};
 
 /// What depends on the mel alone, and so is computed once for all steps.
 pub(super) struct MelPart {
@@ -79,7 +81,7 @@ impl MelPart {
 
     /// Takes in the mel's new rows. `ended`: no row will follow.
     pub fn run<T: Scratched>(&mut self, net: &Net<T>, isa: Isa, ended: bool) {
-        let run = Run { isa, ended };
+        let run = Run { isa, ended, most: usize::MAX };
         run.conv(&net.mel, Source::plain(&mut self.mel), Then::default(), &mut self.first);
         self.up.run(net, 0, run, &mut self.first);
     }
@@ -147,42 +149,64 @@ impl Pass {
         mel: &mut MelPart,
         ended: bool,
     ) {
-        let run = Run { isa, ended };
+        let run = Run { isa, ended, most: usize::MAX };
         run.conv(&net.stem, Source::plain(&mut self.signal), Then::default(), &mut self.wave[0]);
-        for (i, film) in net.film.iter().enumerate() {
-            let [hidden, modulation] = &mut self.film[i];
-            let then = Then { leaky: true, plus: Some(&level[i]), ..Then::default() };
-            run.conv(&film.input, Source::plain(&mut self.wave[i]), then, hidden);
-            run.conv(&film.output, Source::plain(hidden), Then::default(), modulation);
-            if let Some(down) = net.down.get(i) {
-                let (x, out) = self.wave.split_at_mut(i + 1);
-                let (x, out) = (&mut x[i], &mut out[0]);
-                let [residual, first, second] = &mut self.down[i];
-                let kept = Source { keep: down.factor, ..Source::plain(x) };
-                run.conv(&down.residual, kept, Then::default(), residual);
-                let kept = Source { keep: down.factor, leaky: true, ..Source::plain(x) };
-                let activated = || Then { leaky: true, ..Then::default() };
-                run.conv(&down.convs[0], kept, activated(), first);
-                run.conv(&down.convs[1], Source::plain(first), activated(), second);
-                let then = Then { residual: Some((residual, 1)), ..Then::default() };
-                run.conv(&down.convs[2], Source::plain(second), then, out);
-            }
+        for (i, down) in net.down.iter().enumerate() {
+            let (x, out) = self.wave.split_at_mut(i + 1);
+            let (x, out) = (&mut x[i], &mut out[0]);
+            let [residual, first, second] = &mut self.down[i];
+            let kept = Source { keep: down.factor, ..Source::plain(x) };
+            run.conv(&down.residual, kept, Then::default(), residual);
+            let kept = Source { keep: down.factor, leaky: true, ..Source::plain(x) };
+            let activated = || Then { leaky: true, ..Then::default() };
+            run.conv(&down.convs[0], kept, activated(), first);
+            run.conv(&down.convs[1], Source::plain(first), activated(), second);
+            let then = Then { residual: Some((residual, 1)), ..Then::default() };
+            run.conv(&down.convs[2], Source::plain(second), then, out);
         }
-        for (i, up) in net.up.iter().enumerate() {
-            let [_, film] = &mut self.film[net.film.len() - 1 - i];
-            let (done, rest) = self.up.split_at_mut(i);
-            let UpPass { input, first, half, second, third, out } = &mut rest[0];
-            let before = match done.last_mut() {
-                Some(up) => &mut up.out,
-                None => &mut mel.first,
-            };
-            let input = match input {
-                Some(input) => {
-                    input.run(net, i, run, before);
-                    input
-                }
-                None => &mut mel.up,
-            };
+        for block in 0..net.up.len() {
+            self.up(net, run, level, mel, block);
+        }
+    }
+
+    /// An upsampling block with the modulation that it takes, and after the last one the noise.
+    fn up<T: Scratched>(
+        &mut self,
+        net: &Net<T>,
+        run: Run,
+        level: &[Vec<f32>],
+        mel: &mut MelPart,
+        block: usize,
+    ) {
+        let (up, at) = (&net.up[block], net.film.len() - 1 - block);
+        let (wave, [hidden, film]) = (&mut self.wave[at], &mut self.film[at]);
+        let (done, rest) = self.up.split_at_mut(block);
+        let UpPass { input, first, half, second, third, out } = &mut rest[0];
+        let before = match done.last_mut() {
+            Some(up) => &mut up.out,
+            None => &mut mel.first,
+        };
+        let input = match input {
+            Some(input) => {
+                input.run(net, block, run, before);
+                input
+            }
+            None => &mut mel.up,
+        };
+        let wanted = [&*wave, &*before, &input.residual, &input.products].map(Line::needed);
+        let strips = Strips::of(wave.end() - hidden.end(), out.channels());
+        for strip in 0..strips.count {
+            if strip > 0 {
+                // What passes between the block's convolutions stays where it is in the cache.
+                let inner = [&mut *hidden, film, first, half, second, third];
+                inner.into_iter().for_each(Line::trim);
+                let lines = [&mut *wave, before, &mut input.residual, &mut input.products];
+                lines.into_iter().zip(wanted).for_each(|(line, row)| line.need(row));
+            }
+            let run = strips.limit(run, strip);
+            let then = Then { leaky: true, plus: Some(&level[at]), ..Then::default() };
+            run.conv(&net.film[at].input, Source::plain(wave), then, hidden);
+            run.conv(&net.film[at].output, Source::plain(hidden), Then::default(), film);
             match &up.first {
                 First::Folded(expand) => run.expand(expand, &mut input.products, film, first),
                 First::Plain(conv) => {
@@ -200,8 +224,8 @@ impl Pass {
             let then = Then { residual: Some((half, 1)), ..Then::default() };
             run.conv(&up.convs[2], Source::plain(third), then, out);
         }
-        if let Some(up) = self.up.last_mut() {
-            run.last(&net.last, &mut up.out, &mut self.noise);
+        if block + 1 == net.up.len() {
+            run.last(&net.last, out, &mut self.noise);
         }
     }
 
@@ -243,136 +267,4 @@ impl Buffers {
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|buffer| buffer.capacity() * size_of::<f32>()).sum()
     }
-}
-
-/// How ops run over lines.
-#[derive(Clone, Copy)]
-struct Run {
-    isa: Isa,
-    ended: bool,
-}
-
-/// Where an op reads: see [`Input`].
-struct Source<'a> {
-    line: &'a mut Line,
-    keep: usize,
-    repeat: usize,
-    leaky: bool,
-}
-
-impl<'a> Source<'a> {
-    fn plain(line: &'a mut Line) -> Self {
-        Source { line, keep: 1, repeat: 1, leaky: false }
-    }
-}
-
-/// What follows a convolution: see [`Epilogue`].
-#[derive(Default)]
-struct Then<'a> {
-    residual: Option<(&'a mut Line, usize)>,
-    raw: Option<&'a mut Line>,
-    film: Option<&'a mut Line>,
-    leaky: bool,
-    plus: Option<&'a [f32]>,
-}
-
-impl<'a> Then<'a> {
-    fn modulated(film: &'a mut Line) -> Self {
-        Then { film: Some(film), leaky: true, ..Then::default() }
-    }
-}
-
-impl Run {
-    /// Appends to `out` the rows that all inputs allow, and says what later rows will read.
-    fn conv<T: Scratched>(&self, conv: &Conv<T>, from: Source, then: Then, out: &mut Line) {
-        let seen = from.line.end().div_ceil(from.keep) * from.repeat;
-        let mut end = if self.ended { seen } else { seen.saturating_sub(conv.ahead()) };
-        if let Some((residual, repeat)) = &then.residual {
-            end = end.min(residual.end() * repeat);
-        }
-        if let Some(film) = &then.film {
-            end = end.min(film.end());
-        }
-        let start = out.end();
-        let end = end.max(start);
-        if end > start {
-            let input = Input {
-                data: from.line.data(),
-                first: from.line.first(),
-                channels: from.line.channels(),
-                keep: from.keep,
-                repeat: from.repeat,
-                leaky: from.leaky,
-            };
-            let epilogue = Epilogue {
-                residual: then.residual.as_ref().map(|(line, repeat)| {
-                    (line.rows_from(start / repeat), *repeat, start % repeat)
-                }),
-                film: then.film.as_ref().map(|line| line.rows_from(start)),
-                leaky: then.leaky,
-                plus: then.plus,
-            };
-            let raw = then.raw.map_or(&mut [][..], |raw| raw.grow(start, end));
-            conv.run(self.isa, input, start, epilogue, raw, out.grow(start, end));
-        }
-        let oldest = end.saturating_sub(conv.left) / from.repeat * from.keep;
-        from.line.keep_from(oldest);
-        if let Some((residual, repeat)) = then.residual {
-            residual.keep_from(end / repeat);
-        }
-        if let Some(film) = then.film {
-            film.keep_from(end);
-        }
-    }
-
-    fn expand<T: Scratched>(
-        &self,
-        expand: &Expand<T>,
-        products: &mut Line,
-        film: &mut Line,
-        out: &mut Line,
-    ) {
-        let start = out.end();
-        let end = expand.reaches(products.end(), self.ended).min(film.end()).max(start);
-        if end > start {
-            let from = (products.data(), products.first());
-            expand.run(self.isa, from, start, film.rows_from(start), out.grow(start, end));
-        }
-        products.keep_from(expand.needs(end));
-        film.keep_from(end);
-    }
-
-    fn last(&self, last: &Last, input: &mut Line, out: &mut Line) {
-        let start = out.end();
-        let seen = input.end();
-        let end = if self.ended { seen } else { seen.saturating_sub(last.ahead()) }.max(start);
-        let (data, first) = (input.data(), input.first());
-        let rows = out.grow(start, end);
-        self.isa.arch().dispatch(|| {
-            for (t, value) in (start..).zip(rows) {
-                *value = last.bias;
-                for (tap, weights) in last.weights.chunks_exact(last.ci).enumerate() {
-                    let row = (t + tap).checked_sub(last.left + first).map(|row| row * last.ci);
-                    if let Some(row) = row.and_then(|row| data.get(row..row + last.ci)) {
-                        *value += dot(row, weights);
-                    }
-                }
-            }
-        });
-        input.keep_from(end.saturating_sub(last.left));
-    }
-}
-
-/// Sums in 16 lanes, so that the compiler may use wide registers without changing the order.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; 16];
-    let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
-    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a.zip(b) {
-        for n in 0..16 {
-            lanes[n] += a[n] * b[n];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
 }

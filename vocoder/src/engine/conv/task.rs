@@ -2,7 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Conv, Epilogue, Form, Input, Scratch, Scratched, ZEROS, tiles};
+use super::form::Form;
+use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS, tiles};
 use crate::engine::Isa;
 use crate::kernel::LANES;
 use crate::kernel::panel::{MAX_GROUP, Panel};
