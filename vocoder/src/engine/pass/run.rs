@@ -145,6 +145,9 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Bytes of a strip's rows of one line: several lines and the weights share the second-level cache.
 const STRIP_BYTES: usize = 64 << 10;
 
+/// Least rows of a strip, where channels are so many that reading the weights again would cost more.
+const LEAST_ROWS: usize = 512;
+
 /// A block's rows in strips, each of which passes all of the block's convolutions before the next: what
 /// they hand on is read while it still lies in the second-level cache.
 pub(super) struct Strips {
@@ -156,8 +159,9 @@ impl Strips {
     /// Of `rows` new rows of `channels`.
     pub fn of(rows: usize, channels: usize) -> Self {
         let bytes = STRIP_BYTES * rayon::current_num_threads();
+        let fit = bytes / (channels * size_of::<f32>());
         // Whole tiles of every dilation.
-        let most = (bytes / (channels * size_of::<f32>())).next_multiple_of(128);
+        let most = fit.max(LEAST_ROWS).next_multiple_of(128);
         Strips { rows: most, count: rows.div_ceil(most).max(1) }
     }
 
