@@ -59,8 +59,9 @@ proptest! {
         let settings = |chunk| Settings { polish: polish.parse().unwrap(), ..settings(steps, sampler, chunk) };
         let whole = render(&voice, settings(1000), &mel);
         prop_assert_eq!(whole.len(), frames * 300);
-        // A polish that looks at no frame after its own settles a clip's only frame before its sound came.
-        prop_assert!(frames == 1 || whole.iter().any(|v| *v != 0.0));
+        // The causal network's sound comes two frames late: too late for a polish that looks at no frame
+        // after its own, in a clip that has no more.
+        prop_assert!(frames <= 2 || whole.iter().any(|v| *v != 0.0));
         let chunked = render(&voice, settings(chunk), &mel);
         prop_assert!(whole == chunked);
     }
