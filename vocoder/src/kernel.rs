@@ -15,7 +15,7 @@ pub(crate) mod panel;
 pub(crate) mod plain;
 pub(crate) mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod winograd;
 
 use crate::engine::Isa;

@@ -244,16 +244,10 @@ scratched!(i16);
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::kernel::tests::random;
     use crate::kernel::{ConvShape, plain};
-    use crate::noise::Noise;
     use half::bf16;
     use proptest::prelude::*;
-
-    fn random(seed: u64, len: usize) -> Vec<f32> {
-        let mut out = vec![0f32; len];
-        Noise::new(seed).fill(0, 0, &mut out);
-        out
-    }
 
     /// A convolution that has but one form, whatever is fastest.
     fn in_form<T: Scratched>(

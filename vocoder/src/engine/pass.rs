@@ -165,12 +165,12 @@ impl Pass {
             run.conv(&down.convs[2], Source::plain(second), then, out);
         }
         for block in 0..net.up.len() {
-            self.up(net, run, level, mel, block);
+            self.upsample(net, run, level, mel, block);
         }
     }
 
     /// An upsampling block with the modulation that it takes, and after the last one the noise.
-    fn up<T: Scratched>(
+    fn upsample<T: Scratched>(
         &mut self,
         net: &Net<T>,
         run: Run,

@@ -13,7 +13,7 @@ mod int16;
 use pulp::{Simd, WithSimd};
 
 use super::LANES;
-use super::rows::leaky;
+use super::rows::seen;
 use super::winograd::{self, POINTS};
 use crate::engine::Isa;
 
@@ -35,10 +35,10 @@ pub(crate) struct Panel<'a, T> {
     /// `[width / columns][taps][depth / DEPTH][columns][DEPTH]`, with the columns of
     /// [`Value::columns`].
     pub weights: &'a [T],
-    /// Of [scaled](Value::SCALED) values, else empty: the unit of each row of `rows`, taps too, which lie
-    /// whole rows apart.
+    /// The unit of each row of `rows`, taps too, which lie whole rows apart; read of
+    /// [scaled](Value::SCALED) values only.
     pub row_units: &'a [f32],
-    /// Of scaled values, else empty: `[taps][width]`, the unit of each column of `weights`.
+    /// `[taps][width]`, the unit of each column of `weights`; read of scaled values only.
     pub column_units: &'a [f32],
     /// Columns of the panel: 16, 32, 48 or 64.
     pub width: usize,
@@ -64,7 +64,7 @@ pub(crate) trait Value: Copy + Default + Send + Sync + 'static {
     #[inline(always)]
     fn pack_row<const LEAKY: bool>(row: &[f32], to: &mut [Self]) -> f32 {
         for (to, &v) in to.iter_mut().zip(row) {
-            *to = Self::round(if LEAKY { leaky(v) } else { v });
+            *to = Self::round(seen::<LEAKY>(v));
         }
         1.0
     }

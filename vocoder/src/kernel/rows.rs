@@ -80,7 +80,13 @@ pub(crate) fn leaky(v: f32) -> f32 {
     v.max(v * LEAKY_SLOPE as f32)
 }
 
-/// Its slope at `v`.
+/// A value as it is, or after leaky ReLU.
+#[inline(always)]
+pub(crate) fn seen<const LEAKY: bool>(v: f32) -> f32 {
+    if LEAKY { leaky(v) } else { v }
+}
+
+/// Leaky ReLU's slope at `v`.
 #[inline(always)]
 pub(crate) fn slope(v: f32) -> f32 {
     if v > 0.0 { 1.0 } else { LEAKY_SLOPE as f32 }

@@ -7,7 +7,8 @@ use super::*;
 use crate::noise::Noise;
 use proptest::prelude::*;
 
-fn random(seed: u64, len: usize) -> Vec<f32> {
+/// Unit noise.
+pub(crate) fn random(seed: u64, len: usize) -> Vec<f32> {
     let mut out = vec![0f32; len];
     Noise::new(seed).fill(0, 0, &mut out);
     out

@@ -9,10 +9,10 @@ use crate::kernel::{LANES, panel_width};
 pub(super) struct Form<T> {
     /// Whether it is Winograd's tiles.
     pub tiled: bool,
-    /// `[panel][point]` of [`Panel::weights`]; in the direct form there are no points.
+    /// `[panel][point]` of [`Panel::weights`](crate::kernel::panel::Panel::weights); in the direct form there are no points.
     pub weights: Vec<T>,
     /// Of [scaled](Value::SCALED) weights, else empty: `[panel][point]`, in the direct form `[panel][tap]`, of
-    /// [`Panel::column_units`].
+    /// [`Panel::column_units`](crate::kernel::panel::Panel::column_units).
     pub units: Vec<f32>,
 }
 

@@ -1,4 +1,5 @@
-//! An op over lines: the rows that its inputs allow, and what it will still read of them.
+//! An op over lines: the rows that its inputs allow, and what it will still read of them; and strips of
+//! rows that pass several ops before the next ones do.
 
 use crate::engine::Isa;
 use crate::engine::conv::{Conv, Epilogue, Input, Scratched};
@@ -142,7 +143,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Bytes of a strip's rows of one line: several lines and the weights share the second-level cache.
+/// Bytes, for each thread, of a strip's rows of one line: several lines and the weights share the second-level cache.
 const STRIP_BYTES: usize = 64 << 10;
 
 /// Least rows of a strip, where channels are so many that reading the weights again would cost more.

@@ -13,7 +13,7 @@
 use super::group;
 use super::{Panel, Value};
 use crate::engine::Isa;
-use crate::kernel::rows::leaky;
+use crate::kernel::rows::seen;
 use crate::kernel::winograd::{self, POINTS, REACH};
 
 /// Units in the largest magnitude of a row.
@@ -45,7 +45,7 @@ impl Value for i16 {
         let unit = unit(largest::<LEAKY>(&[row]) / ROW_MOST);
         let scale = 1.0 / unit;
         for (to, &v) in to.iter_mut().zip(row) {
-            *to = Self::round(scale * if LEAKY { leaky(v) } else { v });
+            *to = Self::round(seen::<LEAKY>(v) * scale);
         }
         unit
     }
@@ -113,7 +113,7 @@ fn largest<const LEAKY: bool>(rows: &[&[f32]]) -> f32 {
 /// The larger of `most` and a value's magnitude: one instruction, unlike [`f32::max`], which minds NaN.
 #[inline(always)]
 fn larger<const LEAKY: bool>(most: f32, value: f32) -> f32 {
-    let magnitude = if LEAKY { leaky(value).abs() } else { value.abs() };
+    let magnitude = seen::<LEAKY>(value).abs();
     if magnitude > most { magnitude } else { most }
 }
 
@@ -254,13 +254,7 @@ mod x86 {
 mod tests {
     use super::*;
     use crate::kernel::panel::MAX_GROUP;
-    use crate::noise::Noise;
-
-    fn random(seed: u64, len: usize) -> Vec<f32> {
-        let mut out = vec![0f32; len];
-        Noise::new(seed).fill(0, 0, &mut out);
-        out
-    }
+    use crate::kernel::tests::random;
 
     /// Every number of rows, so that each size of tile is met, and taps that lie apart.
     #[test]
