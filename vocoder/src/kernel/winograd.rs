@@ -244,6 +244,18 @@ mod tests {
         }
     }
 
+    /// Of all inputs of one magnitude, those of the worst signs.
+    #[test]
+    fn no_sum_reaches_further() {
+        let mut most = [0f32; POINTS];
+        for signs in 0..1 << POINTS {
+            let inputs = std::array::from_fn(|i| if signs >> i & 1 == 1 { 1f32 } else { -1.0 });
+            let sums = transform(inputs, (2.0, 4.0, 5.0));
+            (0..POINTS).for_each(|k| most[k] = sums[k].abs().max(most[k]));
+        }
+        assert_eq!(most, REACH);
+    }
+
     /// Whole numbers of every channel count, against the sums of f32.
     #[test]
     fn whole_numbers_have_the_same_sums() {
