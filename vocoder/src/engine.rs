@@ -51,6 +51,8 @@ pub enum Precision {
     /// Whole numbers: 12 bits and a sign of each row's largest input, up to 15 of each column's largest
     /// weight.
     Int16,
+    /// Bytes, of each row's largest input, or sum of inputs, and of each column's largest weight.
+    Int8,
 }
 
 impl Precision {
@@ -74,7 +76,8 @@ impl FromStr for Precision {
             "f32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
             "int16" => Ok(Self::Int16),
-            _ => Err(Error::mismatch("precision", "auto, f32, bf16 or int16", name)),
+            "int8" => Ok(Self::Int8),
+            _ => Err(Error::mismatch("precision", "auto, f32, bf16, int16 or int8", name)),
         }
     }
 }
@@ -86,6 +89,7 @@ impl fmt::Display for Precision {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::Int16 => "int16",
+            Self::Int8 => "int8",
         })
     }
 }
@@ -144,6 +148,10 @@ impl Engine {
                 let net = Net::<i16>::new(isa, config, weights)?;
                 Box::new(Cascade::new(net, isa, sampler, seed))
             }
+            Precision::Int8 => {
+                let net = Net::<i8>::new(isa, config, weights)?;
+                Box::new(Cascade::new(net, isa, sampler, seed))
+            }
             Precision::F32 | Precision::Auto => {
                 let net = Net::<f32>::new(isa, config, weights)?;
                 Box::new(Cascade::new(net, isa, sampler, seed))
@@ -200,6 +208,7 @@ pub fn peak_gflops(precision: Precision, isa: Isa) -> f64 {
     match precision.on(isa) {
         Precision::Bf16 => panel::peak_gflops::<half::bf16>(isa),
         Precision::Int16 => panel::peak_gflops::<i16>(isa),
+        Precision::Int8 => panel::peak_gflops::<i8>(isa),
         Precision::F32 | Precision::Auto => panel::peak_gflops::<f32>(isa),
     }
 }

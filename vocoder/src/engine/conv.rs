@@ -239,6 +239,7 @@ macro_rules! scratched {
 scratched!(f32);
 scratched!(half::bf16);
 scratched!(i16);
+scratched!(i8);
 
 #[cfg(test)]
 mod tests {
@@ -317,6 +318,10 @@ mod tests {
                     let most = if tiled { 0.02 } else { 0.004 };
                     let error = worst(&whole(isa, &conv, &x, cut), &expected);
                     prop_assert!(error < most * scale, "{isa} int16 tiled {tiled}: {error}");
+                    let conv = in_form::<i8>(isa, shape, &w, &bias, place, tiled);
+                    let most = if tiled { 0.3 } else { 0.1 };
+                    let error = worst(&whole(isa, &conv, &x, cut), &expected);
+                    prop_assert!(error < most * scale, "{isa} int8 tiled {tiled}: {error}");
                 }
             }
         }

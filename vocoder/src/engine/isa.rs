@@ -16,6 +16,8 @@ pub struct Isa {
     arch: Arch,
     /// Whether there are dot products of pairs of bf16 (AVX512_BF16).
     bf16: bool,
+    /// Whether there are dot products of bytes (AVX512_VNNI).
+    vnni: bool,
 }
 
 impl Isa {
@@ -26,7 +28,7 @@ impl Isa {
     pub fn detect() -> Result<Self> {
         match std::env::var(ISA_VARIABLE) {
             Ok(name) => name.parse(),
-            Err(_) => Ok(Self { arch: Arch::new(), bf16: has_bf16() }),
+            Err(_) => Ok(Self { arch: Arch::new(), bf16: has_bf16(), vnni: has_vnni() }),
         }
     }
 
@@ -56,6 +58,11 @@ impl Isa {
         self.bf16
     }
 
+    /// Whether there are dot products of bytes, in registers of 512 bits.
+    pub fn has_vnni(self) -> bool {
+        self.vnni
+    }
+
     /// Whether there is AVX2, alone or within AVX-512.
     pub(crate) fn has_avx2(self) -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -78,7 +85,7 @@ impl Isa {
     }
 }
 
-const NAMES: [&str; 5] = ["avx512-bf16", "avx512", "avx2", "neon", "portable"];
+const NAMES: [&str; 6] = ["avx512-bf16", "avx512-vnni", "avx512", "avx2", "neon", "portable"];
 
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +93,8 @@ impl fmt::Display for Isa {
             Arch::Scalar => "portable",
             #[cfg(target_arch = "x86_64")]
             Arch::V4(_) if self.bf16 => "avx512-bf16",
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(_) if self.vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
             Arch::V4(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
@@ -105,7 +114,7 @@ impl FromStr for Isa {
         let arch = match name {
             "portable" => Some(Arch::Scalar),
             #[cfg(target_arch = "x86_64")]
-            "avx512" | "avx512-bf16" => pulp::x86::V4::try_new().map(Arch::V4),
+            "avx512" | "avx512-vnni" | "avx512-bf16" => pulp::x86::V4::try_new().map(Arch::V4),
             #[cfg(target_arch = "x86_64")]
             "avx2" => pulp::x86::V3::try_new().map(Arch::V3),
             #[cfg(target_arch = "aarch64")]
@@ -114,8 +123,12 @@ impl FromStr for Isa {
             other => return Err(Error::mismatch(ISA_VARIABLE, NAMES.join(", "), other)),
         };
         let bf16 = name == "avx512-bf16";
+        // Every processor that has bf16 has VNNI.
+        let vnni = bf16 || name == "avx512-vnni";
         match arch {
-            Some(arch) if !bf16 || has_bf16() => Ok(Self { arch, bf16 }),
+            Some(arch) if (!bf16 || has_bf16()) && (!vnni || has_vnni()) => {
+                Ok(Self { arch, bf16, vnni })
+            }
             _ => Err(Error::mismatch(ISA_VARIABLE, "instructions that this machine has", name)),
         }
     }
@@ -125,6 +138,14 @@ impl FromStr for Isa {
 fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return pulp::x86::V4::try_new().is_some() && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether the processor multiplies fours of bytes, in the wide registers that our kernel needs.
+fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return pulp::x86::V4::try_new().is_some() && is_x86_feature_detected!("avx512vnni");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

@@ -12,7 +12,7 @@ use super::buffers::{Buffer, Buffers};
 use super::finish::{Finish, Place};
 use super::panel::{MAX_GROUP, Panel, Value};
 use super::rows::{Source, at_least, cuts, runs, tile_rows, tiles};
-use super::winograd::{self, POINTS};
+use super::winograd::{self, ONES, POINTS, Points};
 use super::{ConvShape, LANES, panel_width};
 use crate::engine::Isa;
 
@@ -130,7 +130,7 @@ impl WithSimd for PackPanel<'_> {
             for c in 0..if tiled { depth } else { 0 } {
                 let [a, b, d] = &taken;
                 for n in 0..width {
-                    let values = winograd::weights([a[c][n], b[c][n], d[c][n]]);
+                    let values = winograd::weights(Points::WHOLE, [a[c][n], b[c][n], d[c][n]]);
                     for (p, v) in values.iter().enumerate() {
                         let at = (p * (width / group) + n / group) * ci + block + c;
                         out[at * group + n % group] = *v;
@@ -250,6 +250,7 @@ impl Task<'_> {
                     weights: &self.packed.weights[at..][..taps * depth * WIDTH],
                     row_units: &[],
                     column_units: &[],
+                    column_starts: &[],
                     width: WIDTH,
                     count,
                     out: &mut sums[point * stride..][..stride],
@@ -295,7 +296,7 @@ impl Task<'_> {
             let staged = &staged[run.staged * ci..][..(run.rows + self.shape.span()) * ci];
             for output in tile_rows(run.rows, dilation) {
                 let taken = tile_inputs(staged, ci, output, dilation);
-                winograd::inputs::<f32, false>(&taken, &mut packed[at * ci..], stride, ci);
+                winograd::inputs::<f32, false>(&taken, &ONES, &mut packed[at * ci..], stride, ci);
                 at += 1;
             }
         }
@@ -324,7 +325,7 @@ impl Task<'_> {
                 }
             } else {
                 for output in tile_rows(run.rows, dilation) {
-                    let tile = winograd::outputs::<WIDTH>(&sums[at * WIDTH..], stride);
+                    let tile = winograd::outputs::<WIDTH>(Points::WHOLE, &sums[at * WIDTH..], stride);
                     for (which, mut values) in tile.into_iter().enumerate() {
                         let row = output + which * dilation;
                         if row >= run.rows {

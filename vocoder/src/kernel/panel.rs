@@ -9,12 +9,14 @@
 
 mod bf16;
 mod int16;
+mod int8;
+pub(crate) mod units;
 
 use pulp::{Simd, WithSimd};
 
 use super::LANES;
 use super::rows::seen;
-use super::winograd::{self, POINTS};
+use super::winograd::{self, ONES, POINTS, Points};
 use crate::engine::Isa;
 
 /// Rows are computed in groups of at most this many; inputs and outputs have room for the last
@@ -40,6 +42,8 @@ pub(crate) struct Panel<'a, T> {
     pub row_units: &'a [f32],
     /// `[taps][width]`, the unit of each column of `weights`; read of scaled values only.
     pub column_units: &'a [f32],
+    /// `[taps][width]`, [where](Value::column_start) each column's sum begins; read of scaled values only.
+    pub column_starts: &'a [i32],
     /// Columns of the panel: 16, 32, 48 or 64.
     pub width: usize,
     /// Rows of output.
@@ -57,34 +61,48 @@ pub(crate) trait Value: Copy + Default + Send + Sync + 'static {
     /// for itself. Of other values it is 1.
     const SCALED: bool = false;
 
+    /// Where Winograd's tiles are taken.
+    const POINTS: Points = Points::WHOLE;
+
     /// The nearest value to so many units.
     fn round(value: f32) -> Self;
+
+    /// The same, as inputs are stored.
+    #[inline(always)]
+    fn round_input(value: f32) -> Self {
+        Self::round(value)
+    }
 
     /// Rounds a row of inputs, which begins `to`, and returns its unit.
     #[inline(always)]
     fn pack_row<const LEAKY: bool>(row: &[f32], to: &mut [Self]) -> f32 {
         for (to, &v) in to.iter_mut().zip(row) {
-            *to = Self::round(seen::<LEAKY>(v));
+            *to = Self::round_input(seen::<LEAKY>(v));
         }
         1.0
     }
 
-    /// The sums of a tile's inputs, as [`winograd::inputs`] leaves them, and the unit of all six rows.
+    /// The sums of a tile's inputs, as [`winograd::inputs`] leaves them, and the units of the six rows.
     #[inline(always)]
     fn pack_tile<const LEAKY: bool>(
         rows: &[&[f32]; POINTS],
         to: &mut [Self],
         stride: usize,
         n: usize,
-    ) -> f32 {
-        winograd::inputs::<Self, LEAKY>(rows, to, stride, n);
-        1.0
+    ) -> [f32; POINTS] {
+        winograd::inputs::<Self, LEAKY>(rows, &ONES, to, stride, n);
+        ONES
     }
 
     /// The unit of a column of `depth` weights, the largest of which is `most`, and which sum to `sum`,
     /// without their signs; in tiles, those of point `point`.
     fn column_unit(_depth: usize, _point: Option<usize>, _most: f32, _sum: f32) -> f32 {
         1.0
+    }
+
+    /// Where the sum of a column of weights begins, that it may come out right.
+    fn column_start(_weights: impl Iterator<Item = Self>) -> i32 {
+        0
     }
 
     /// Columns of a panel of `width` that a register tile computes, and whose weights lie side by side.
@@ -122,7 +140,8 @@ impl<T: Value> Panel<'_, T> {
         let last = (self.count + MAX_GROUP - 1) * self.row_step;
         assert!(self.rows.len() >= last + (self.taps.max(1) - 1) * self.tap_step + self.depth);
         if T::SCALED {
-            assert!(self.column_units.len() >= self.taps * self.width);
+            let columns = self.taps * self.width;
+            assert!(self.column_units.len() >= columns && self.column_starts.len() >= columns);
             let last = self.count + MAX_GROUP - 1 + (self.taps.max(1) - 1) * self.unit_step();
             assert!(self.row_units.len() > last);
         }
@@ -154,6 +173,7 @@ pub(crate) fn peak_gflops<T: Value>(isa: Isa) -> f64 {
                 weights: &weights,
                 row_units: &units,
                 column_units: &units,
+                column_starts: &[0; 128],
                 width,
                 count,
                 out: &mut out,

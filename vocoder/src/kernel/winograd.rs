@@ -2,9 +2,10 @@
 //! 1509.09308, sections 4.1 and 4.3): F(4, 3) makes four neighbouring outputs from six products of sums
 //! of inputs with sums of weights, instead of twelve.
 //!
-//! Y = A' [(G g) . (B' d)], with the interpolation points 0, 1, -1, 2, -2. In bf16 the transforms are
-//! computed in f32 and rounded once: rendered speech differs from f32's by 62 dB less than its level,
-//! by 68 dB in the direct form. Of whole numbers the sums are whole numbers, and exact. F(2, 3), a third fewer multiplications, was slower in both precisions.
+//! Y = A' [(G g) . (B' d)], with interpolation [`Points`] 0, 1, -1, 2, -2 if the precision wants no others.
+//! In bf16 the transforms are computed in f32 and rounded once: rendered speech differs from f32's by 62 dB
+//! less than its level, by 68 dB in the direct form. Of whole numbers of 16 bits the sums are whole numbers,
+//! and exact. F(2, 3), a third fewer multiplications, was slower in f32 and bf16.
 //!
 //! The gradient of the taps is the transpose of the same: g' = G' [(B' d) . (A y')], with products summed
 //! over the tiles.
@@ -13,6 +14,7 @@ use std::num::Wrapping;
 use std::ops::{Add, Mul, Sub};
 
 use super::panel::Value;
+use super::panel::units::{self, larger, largest_lane};
 use super::rows::seen;
 
 /// Outputs of a tile.
@@ -21,29 +23,50 @@ pub(crate) const TILE: usize = 4;
 /// Products of a tile.
 pub(crate) const POINTS: usize = TILE + 2;
 
+/// Scales or units that change nothing.
+pub(crate) const ONES: [f32; POINTS] = [1.0; POINTS];
+
 /// Columns that are transformed at a time. Arrays of known size stay in registers, while slices would be
 /// checked for overlap.
 const SPAN: usize = 8;
 
-/// The same for whole numbers, of which a register holds twice as many.
-const WHOLE_SPAN: usize = 16;
+/// The same for whole numbers, of which a register holds twice as many, and for what is compared.
+const WHOLE_SPAN: usize = units::SPAN;
+
+/// Where the polynomials are taken that a tile multiplies: at 0, at these two with either sign, and at
+/// infinity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Points {
+    pub inner: f32,
+    pub outer: f32,
+}
+
+impl Points {
+    /// The usual ones, with whole numbers in the sums of inputs.
+    pub const WHOLE: Self = Points { inner: 1.0, outer: 2.0 };
+
+    /// With the least noise where sums of inputs and of weights are rounded: 3.4 dB below that of
+    /// [`Points::WHOLE`], the four outputs having about as much each (independent normal inputs after leaky
+    /// ReLU, 256 channels).
+    pub const CALM: Self = Points { inner: 0.7, outer: 1.5 };
+}
 
 /// G g: the weights of the products from the three taps.
-pub(crate) fn weights([a, b, c]: [f32; 3]) -> [f32; POINTS] {
-    let (a, b, c) = (f64::from(a), f64::from(b), f64::from(c));
-    [
-        a / 4.0,
-        -(a + b + c) / 6.0,
-        -(a - b + c) / 6.0,
-        a / 24.0 + b / 12.0 + c / 6.0,
-        a / 24.0 - b / 12.0 + c / 6.0,
-        c,
-    ]
-    .map(|v| v as f32)
+pub(crate) fn weights(points: Points, taps: [f32; 3]) -> [f32; POINTS] {
+    let [a, b, c] = taps.map(f64::from);
+    let (inner, outer) = (f64::from(points.inner), f64::from(points.outer));
+    let (inner2, outer2) = (inner * inner, outer * outer);
+    let both = |at: f64, scale: f64| {
+        let (even, odd) = ((a + at * at * c) / scale, at * b / scale);
+        (even + odd, even - odd)
+    };
+    let (p1, p2) = both(inner, 2.0 * inner2 * (inner2 - outer2));
+    let (p3, p4) = both(outer, 2.0 * outer2 * (outer2 - inner2));
+    [a / (inner2 * outer2), p1, p2, p3, p4, c].map(|v| v as f32)
 }
 
 /// G' m: the gradient of the three taps from those of the products' weights, the transpose of
-/// [`weights`].
+/// [`weights`] of [`Points::WHOLE`].
 #[inline(always)]
 pub(crate) fn weights_transposed(m: [f32; POINTS]) -> [f32; 3] {
     let [m0, m1, m2, m3, m4, m5] = m;
@@ -75,10 +98,12 @@ pub(crate) fn outputs_transposed(rows: &[&[f32]; TILE], out: &mut [f32], stride:
     }
 }
 
-/// B' d for `n` channels: from six rows of inputs to six rows of `out`, at distance `stride`.
+/// B' d for `n` channels: from six rows of inputs to six rows of `out`, at distance `stride`, each in units
+/// of which `scales` says how many are one.
 #[inline(always)]
 pub(crate) fn inputs<T: Value, const LEAKY: bool>(
     rows: &[&[f32]; POINTS],
+    scales: &[f32; POINTS],
     out: &mut [T],
     stride: usize,
     n: usize,
@@ -87,10 +112,10 @@ pub(crate) fn inputs<T: Value, const LEAKY: bool>(
     let mut out = six_rows(out, stride, n);
     let whole = n / SPAN * SPAN;
     for c in (0..whole).step_by(SPAN) {
-        input_columns::<T, LEAKY, SPAN>(&rows, &mut out, c);
+        input_columns::<T, LEAKY, SPAN>(&rows, scales, &mut out, c);
     }
     for c in whole..n {
-        input_columns::<T, LEAKY, 1>(&rows, &mut out, c);
+        input_columns::<T, LEAKY, 1>(&rows, scales, &mut out, c);
     }
 }
 
@@ -98,20 +123,17 @@ pub(crate) fn inputs<T: Value, const LEAKY: bool>(
 #[inline(always)]
 fn input_columns<T: Value, const LEAKY: bool, const N: usize>(
     rows: &[&[f32]; POINTS],
+    scales: &[f32; POINTS],
     out: &mut [&mut [T]; POINTS],
     c: usize,
 ) {
-    let mut d = [[0f32; N]; POINTS];
-    for (d, row) in d.iter_mut().zip(rows) {
-        d.copy_from_slice(&row[c..c + N]);
-        d.iter_mut().for_each(|v| *v = seen::<LEAKY>(*v));
-    }
+    let d = columns::<LEAKY, N>(rows, c);
     let mut p = [[T::default(); N]; POINTS];
     for i in 0..N {
         let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
-        let sums = transform(one, (2.0, 4.0, 5.0));
+        let sums = transform(one, &Factors::of(T::POINTS));
         for k in 0..POINTS {
-            p[k][i] = T::round(sums[k]);
+            p[k][i] = T::round_input(sums[k] * scales[k]);
         }
     }
     for (out, p) in out.iter_mut().zip(&p) {
@@ -119,25 +141,109 @@ fn input_columns<T: Value, const LEAKY: bool, const N: usize>(
     }
 }
 
-/// B' d of one channel; `(2, 4, 5)` as its numbers are written.
+/// The largest magnitude of each of the six rows that [`inputs`] gives for scales of 1.
 #[inline(always)]
-fn transform<V>([d0, d1, d2, d3, d4, d5]: [V; POINTS], (two, four, five): (V, V, V)) -> [V; POINTS]
+pub(crate) fn largest_sums<T: Value, const LEAKY: bool>(
+    rows: &[&[f32]; POINTS],
+    n: usize,
+) -> [f32; POINTS] {
+    let rows = rows.map(|row| &row[..n]);
+    let mut most = [[0f32; WHOLE_SPAN]; POINTS];
+    let whole = n / WHOLE_SPAN * WHOLE_SPAN;
+    for c in (0..whole).step_by(WHOLE_SPAN) {
+        larger_sums::<T, LEAKY, WHOLE_SPAN>(&rows, &mut most, c);
+    }
+    for c in whole..n {
+        larger_sums::<T, LEAKY, 1>(&rows, &mut most, c);
+    }
+    let mut largest = [0f32; POINTS];
+    for k in 0..POINTS {
+        largest[k] = largest_lane(most[k]);
+    }
+    largest
+}
+
+/// Of each point and lane the larger of `most` and of the sums' magnitudes in the columns from `c` on.
+#[inline(always)]
+fn larger_sums<T: Value, const LEAKY: bool, const N: usize>(
+    rows: &[&[f32]; POINTS],
+    most: &mut [[f32; WHOLE_SPAN]; POINTS],
+    c: usize,
+) {
+    let d = columns::<LEAKY, N>(rows, c);
+    for i in 0..N {
+        let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
+        let sums = transform(one, &Factors::of(T::POINTS));
+        for k in 0..POINTS {
+            most[k][i] = larger(most[k][i], sums[k]);
+        }
+    }
+}
+
+/// `N` columns of six rows from column `c` on.
+#[inline(always)]
+fn columns<const LEAKY: bool, const N: usize>(
+    rows: &[&[f32]; POINTS],
+    c: usize,
+) -> [[f32; N]; POINTS] {
+    let mut d = [[0f32; N]; POINTS];
+    for (d, row) in d.iter_mut().zip(rows) {
+        d.copy_from_slice(&row[c..c + N]);
+        d.iter_mut().for_each(|v| *v = seen::<LEAKY>(*v));
+    }
+    d
+}
+
+/// What [`Points`] make of inputs: they, their squares, and the sum and the product of the squares.
+struct Factors<V> {
+    inner: V,
+    outer: V,
+    inner2: V,
+    outer2: V,
+    sum: V,
+    product: V,
+}
+
+impl Factors<f32> {
+    #[inline(always)]
+    fn of(points: Points) -> Self {
+        let Points { inner, outer } = points;
+        let (inner2, outer2) = (inner * inner, outer * outer);
+        Factors { inner, outer, inner2, outer2, sum: inner2 + outer2, product: inner2 * outer2 }
+    }
+}
+
+impl Factors<Wrapping<i16>> {
+    /// Of [`Points::WHOLE`].
+    const WHOLE: Self = Factors {
+        inner: Wrapping(1),
+        outer: Wrapping(2),
+        inner2: Wrapping(1),
+        outer2: Wrapping(4),
+        sum: Wrapping(5),
+        product: Wrapping(4),
+    };
+}
+
+/// B' d of one channel.
+#[inline(always)]
+fn transform<V>([d0, d1, d2, d3, d4, d5]: [V; POINTS], f: &Factors<V>) -> [V; POINTS]
 where
     V: Copy + Add<Output = V> + Sub<Output = V> + Mul<Output = V>,
 {
-    let (even, odd) = (d4 - four * d2, d3 - four * d1);
-    let (even2, odd2) = (d4 - d2, two * (d3 - d1));
+    let (even, odd) = (d4 - f.outer2 * d2, f.inner * (d3 - f.outer2 * d1));
+    let (even2, odd2) = (d4 - f.inner2 * d2, f.outer * (d3 - f.inner2 * d1));
     [
-        four * d0 - five * d2 + d4,
+        f.product * d0 - f.sum * d2 + d4,
         even + odd,
         even - odd,
         even2 + odd2,
         even2 - odd2,
-        four * d1 - five * d3 + d5,
+        f.product * d1 - f.sum * d3 + d5,
     ]
 }
 
-/// How far a tile's sums, point by point, may reach beyond its largest input.
+/// How far a tile's sums of [`Points::WHOLE`], point by point, may reach beyond its largest input.
 pub(crate) const REACH: [f32; POINTS] = [10.0, 10.0, 10.0, 6.0, 6.0, 10.0];
 
 /// As [`inputs`], of the nearest whole numbers to `scale` times the rows. The sums are exact if ten times
@@ -180,7 +286,7 @@ fn whole_columns<const LEAKY: bool, const N: usize>(
     let mut p = [[0i16; N]; POINTS];
     for i in 0..N {
         let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
-        let sums = transform(one, (Wrapping(2), Wrapping(4), Wrapping(5)));
+        let sums = transform(one, &Factors::<Wrapping<i16>>::WHOLE);
         for k in 0..POINTS {
             p[k][i] = sums[k].0;
         }
@@ -203,7 +309,13 @@ fn six_rows<T>(out: &mut [T], stride: usize, n: usize) -> [&mut [T]; POINTS] {
 
 /// A' p: a tile's four rows of `WIDTH` columns, from six rows of products at distance `stride`.
 #[inline(always)]
-pub(crate) fn outputs<const WIDTH: usize>(products: &[f32], stride: usize) -> [[f32; WIDTH]; TILE] {
+pub(crate) fn outputs<const WIDTH: usize>(
+    points: Points,
+    products: &[f32],
+    stride: usize,
+) -> [[f32; WIDTH]; TILE] {
+    let Factors { inner: x1, outer: x2, inner2, outer2, .. } = Factors::of(points);
+    let (inner3, outer3) = (x1 * inner2, x2 * outer2);
     let mut out = [[0f32; WIDTH]; TILE];
     let rows: [&[f32]; POINTS] = std::array::from_fn(|i| &products[i * stride..][..WIDTH]);
     let span = SPAN.min(WIDTH);
@@ -217,9 +329,9 @@ pub(crate) fn outputs<const WIDTH: usize>(products: &[f32], stride: usize) -> [[
             let (inner, outer) = (p1[i] + p2[i], p3[i] + p4[i]);
             let (inner_odd, outer_odd) = (p1[i] - p2[i], p3[i] - p4[i]);
             out[0][n + i] = p0[i] + inner + outer;
-            out[1][n + i] = inner_odd + 2.0 * outer_odd;
-            out[2][n + i] = inner + 4.0 * outer;
-            out[3][n + i] = inner_odd + 8.0 * outer_odd + p5[i];
+            out[1][n + i] = x1 * inner_odd + x2 * outer_odd;
+            out[2][n + i] = inner2 * inner + outer2 * outer;
+            out[3][n + i] = inner3 * inner_odd + outer3 * outer_odd + p5[i];
         }
     }
     out
@@ -228,20 +340,47 @@ pub(crate) fn outputs<const WIDTH: usize>(products: &[f32], stride: usize) -> [[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Isa;
+    use crate::kernel::panel::Panel;
 
     /// One channel against the definition.
-    #[test]
-    fn a_tile_equals_the_convolution() {
+    fn one_channel<T: Value>(round: impl Fn(T) -> f32) {
         let (d, g) = ([3.0, -1.0, 2.0, 0.5, -4.0, 1.5], [0.5, -2.0, 3.0]);
         let singles: Vec<[f32; 1]> = d.iter().map(|&v| [v]).collect();
         let rows: [&[f32]; POINTS] = std::array::from_fn(|i| &singles[i][..]);
-        let mut sums = [0f32; POINTS];
-        inputs::<f32, false>(&rows, &mut sums, 1, 1);
-        let products: Vec<f32> = sums.iter().zip(weights(g)).map(|(a, b)| a * b).collect();
-        for (t, [found]) in outputs::<1>(&products, 1).into_iter().enumerate() {
+        let mut sums = [T::default(); POINTS];
+        inputs::<T, false>(&rows, &ONES, &mut sums, 1, 1);
+        let all = sums.into_iter().zip(weights(T::POINTS, g));
+        let products: Vec<f32> = all.map(|(a, b)| round(a) * b).collect();
+        for (t, [found]) in outputs::<1>(T::POINTS, &products, 1).into_iter().enumerate() {
             let expected: f32 = (0..3).map(|k| g[k] * d[t + k]).sum();
             assert!((found - expected).abs() < 1e-4, "{t}: {found} {expected}");
         }
+    }
+
+    #[test]
+    fn a_tile_equals_the_convolution() {
+        one_channel::<f32>(|v| v);
+        one_channel::<Calm>(|v| v.0);
+    }
+
+    /// Not rounded, at the points of bytes.
+    #[derive(Clone, Copy, Default)]
+    struct Calm(f32);
+
+    impl Value for Calm {
+        const DEPTH: usize = 1;
+        const POINTS: Points = Points::CALM;
+
+        fn round(value: f32) -> Self {
+            Calm(value)
+        }
+
+        fn columns(_: Isa, width: usize) -> usize {
+            width
+        }
+
+        fn compute(_: Panel<'_, Self>, _: Isa) {}
     }
 
     /// Of all inputs of one magnitude, those of the worst signs.
@@ -250,7 +389,7 @@ mod tests {
         let mut most = [0f32; POINTS];
         for signs in 0..1 << POINTS {
             let inputs = std::array::from_fn(|i| if signs >> i & 1 == 1 { 1f32 } else { -1.0 });
-            let sums = transform(inputs, (2.0, 4.0, 5.0));
+            let sums = transform(inputs, &Factors::of(Points::WHOLE));
             (0..POINTS).for_each(|k| most[k] = sums[k].abs().max(most[k]));
         }
         assert_eq!(most, REACH);
@@ -265,7 +404,7 @@ mod tests {
                 .collect();
             let rows: [&[f32]; POINTS] = std::array::from_fn(|k| &rows[k][..]);
             let (mut expected, mut found) = (vec![0f32; POINTS * n], vec![0i16; POINTS * n]);
-            inputs::<f32, true>(&rows, &mut expected, n, n);
+            inputs::<f32, true>(&rows, &ONES, &mut expected, n, n);
             whole_inputs::<true>(&rows, 10.0, &mut found, n, n);
             for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 // Leaky ReLU's fifths are whole in tenths, but for their own rounding.
@@ -285,7 +424,7 @@ mod tests {
         let (d, y) = ([3.0, -1.0, 2.0, 0.5, -4.0, 1.5], [0.5, -2.0, 3.0, 1.0]);
         let singles = d.map(|v| [v]);
         let mut left = [0f32; POINTS];
-        inputs::<f32, false>(&std::array::from_fn(|i| &singles[i][..]), &mut left, 1, 1);
+        inputs::<f32, false>(&std::array::from_fn(|i| &singles[i][..]), &ONES, &mut left, 1, 1);
         let singles = y.map(|v| [v]);
         let mut right = [0f32; POINTS];
         outputs_transposed(&std::array::from_fn(|i| &singles[i][..]), &mut right, 1, 1);

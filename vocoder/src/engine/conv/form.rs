@@ -14,6 +14,8 @@ pub(super) struct Form<T> {
     /// Of [scaled](Value::SCALED) weights, else empty: `[panel][point]`, in the direct form `[panel][tap]`, of
     /// [`Panel::column_units`](crate::kernel::panel::Panel::column_units).
     pub units: Vec<f32>,
+    /// As `units`, of [`Panel::column_starts`](crate::kernel::panel::Panel::column_starts).
+    pub starts: Vec<i32>,
 }
 
 impl<T: Value> Form<T> {
@@ -30,7 +32,8 @@ impl<T: Value> Form<T> {
         let columns = T::columns(isa, width);
         let groups = width / columns;
         let mut weights = vec![T::default(); points * depth * wide];
-        let mut units = vec![1f32; if T::SCALED { points * wide } else { 0 }];
+        let scaled = if T::SCALED { points * wide } else { 0 };
+        let (mut units, mut starts) = (vec![1f32; scaled], vec![0i32; scaled]);
         // `[point][depth][columns]` of one group, so that reads and writes run along.
         let mut group = vec![0f32; points * depth * columns];
         for first in (0..wide).step_by(columns) {
@@ -41,7 +44,7 @@ impl<T: Value> Form<T> {
                     let tap = |k: usize| weight[(k * ci + c) * co + o];
                     let mut put = |p, v| group[(p * depth + c) * columns + o - first] = v;
                     if tiled {
-                        let all = winograd::weights([tap(0), tap(1), tap(2)]);
+                        let all = winograd::weights(T::POINTS, [tap(0), tap(1), tap(2)]);
                         all.into_iter().enumerate().for_each(|(p, v)| put(p, v));
                     } else {
                         (0..taps).for_each(|k| put(k, tap(k)));
@@ -54,39 +57,42 @@ impl<T: Value> Form<T> {
                     true => (panel * points + p) * groups + index,
                     false => (panel * groups + index) * points + p,
                 };
-                let units = match T::SCALED {
-                    true => &mut units[(panel * points + p) * width + first % width..][..columns],
-                    false => &mut [][..],
-                };
                 let to = &mut weights[at * depth * columns..][..depth * columns];
-                round_columns(values, tiled.then_some(p), columns, units, to);
+                if !T::SCALED {
+                    round_columns(values, columns, &[], to);
+                    continue;
+                }
+                let at = (panel * points + p) * width + first % width;
+                let units = &mut units[at..][..columns];
+                measure_columns::<T>(values, tiled.then_some(p), units);
+                round_columns(values, columns, units, to);
+                for (o, start) in starts[at..][..columns].iter_mut().enumerate() {
+                    let column = to.chunks_exact(T::DEPTH).skip(o).step_by(columns);
+                    *start = T::column_start(column.flatten().copied());
+                }
             }
         }
-        Form { tiled, weights, units }
+        Form { tiled, weights, units, starts }
     }
 }
 
-/// From `[depth][columns]` to `[depth / DEPTH][columns][DEPTH]`; what is not [scaled](Value::SCALED) needs no
-/// units.
-fn round_columns<T: Value>(
-    values: &[f32],
-    point: Option<usize>,
-    columns: usize,
-    units: &mut [f32],
-    to: &mut [T],
-) {
-    if T::SCALED {
-        let (mut most, mut sum) = (vec![0f32; columns], vec![0f32; columns]);
-        for row in values.chunks_exact(columns) {
-            for ((most, sum), value) in most.iter_mut().zip(&mut sum).zip(row) {
-                *most = most.max(value.abs());
-                *sum += value.abs();
-            }
-        }
-        for ((unit, most), sum) in units.iter_mut().zip(most).zip(sum) {
-            *unit = T::column_unit(values.len() / columns, point, most, sum);
+/// The units of the columns of `[depth][columns]`.
+fn measure_columns<T: Value>(values: &[f32], point: Option<usize>, units: &mut [f32]) {
+    let columns = units.len();
+    let (mut most, mut sum) = (vec![0f32; columns], vec![0f32; columns]);
+    for row in values.chunks_exact(columns) {
+        for ((most, sum), value) in most.iter_mut().zip(&mut sum).zip(row) {
+            *most = most.max(value.abs());
+            *sum += value.abs();
         }
     }
+    for ((unit, most), sum) in units.iter_mut().zip(most).zip(sum) {
+        *unit = T::column_unit(values.len() / columns, point, most, sum);
+    }
+}
+
+/// From `[depth][columns]` to `[depth / DEPTH][columns][DEPTH]`, in units if there are any.
+fn round_columns<T: Value>(values: &[f32], columns: usize, units: &[f32], to: &mut [T]) {
     for (c, row) in values.chunks_exact(columns).enumerate() {
         for (o, &value) in row.iter().enumerate() {
             let value = units.get(o).map_or(value, |unit| value / unit);

@@ -45,7 +45,7 @@ impl<T: Scratched> Task<'_, T> {
     fn run<const WIDTH: usize>(&mut self) {
         let conv = self.conv;
         let count = self.pack();
-        let Form { tiled, weights, units } = self.form;
+        let Form { tiled, weights, units, starts } = self.form;
         let points = if *tiled { POINTS } else { 1 };
         let room = (count + MAX_GROUP) * conv.depth;
         let sums = (count + MAX_GROUP) * WIDTH;
@@ -68,11 +68,9 @@ impl<T: Scratched> Task<'_, T> {
                         taps,
                         depth,
                         weights: &weights[job * depth * WIDTH..][..taps * depth * WIDTH],
-                        row_units: &self.scratch.units,
-                        column_units: match T::SCALED {
-                            true => &units[job * WIDTH..][..taps * WIDTH],
-                            false => &[],
-                        },
+                        row_units: &self.scratch.units[point * (count + MAX_GROUP)..],
+                        column_units: of_columns(units, job * WIDTH, taps * WIDTH),
+                        column_starts: of_columns(starts, job * WIDTH, taps * WIDTH),
                         width: WIDTH,
                         count,
                         out: &mut self.scratch.sums[point * sums..][..sums],
@@ -111,7 +109,8 @@ impl<T: Scratched> Task<'_, T> {
         let count = tiles(rows, dilation);
         let stride = (count + MAX_GROUP) * depth;
         at_least(inputs, POINTS * stride + MAX_GROUP * depth);
-        at_least(units, count + MAX_GROUP);
+        let high = count + MAX_GROUP;
+        at_least(units, POINTS * high);
         let mut at = 0;
         for phase in 0..dilation.min(rows) {
             for output in (phase..rows).step_by(TILE * dilation) {
@@ -120,9 +119,10 @@ impl<T: Scratched> Task<'_, T> {
                     *row = self.input.row(first + (output + i * dilation) as isize);
                 }
                 let to = &mut inputs[at * depth..];
-                units[at] = T::pack_tile::<LEAKY>(&taken, to, stride, ci);
-                if depth > ci {
-                    (0..POINTS).for_each(|p| to[p * stride + ci] = T::default());
+                let of_tile = T::pack_tile::<LEAKY>(&taken, to, stride, ci);
+                for (p, unit) in of_tile.into_iter().enumerate() {
+                    units[p * high + at] = unit;
+                    to[p * stride..][ci..depth].fill(T::default());
                 }
                 at += 1;
             }
@@ -146,7 +146,7 @@ impl<T: Scratched> Task<'_, T> {
         let mut at = 0;
         for phase in 0..dilation.min(rows) {
             for first in (phase..rows).step_by(TILE * dilation) {
-                let tile = winograd::outputs::<WIDTH>(&self.scratch.sums[at * WIDTH..], stride);
+                let tile = winograd::outputs::<WIDTH>(T::POINTS, &self.scratch.sums[at * WIDTH..], stride);
                 for (which, values) in tile.iter().enumerate() {
                     let row = first + which * dilation;
                     if row >= rows {
@@ -251,6 +251,11 @@ fn load<const N: usize>(from: &[f32], n: usize) -> [f32; N] {
     let mut all = [0f32; N];
     all.copy_from_slice(&from[n..n + N]);
     all
+}
+
+/// `count` values from `at` on; of values that are not scaled there are none.
+fn of_columns<V>(values: &[V], at: usize, count: usize) -> &[V] {
+    if values.is_empty() { values } else { &values[at..][..count] }
 }
 
 /// Grows `buffer` to at least `len`.

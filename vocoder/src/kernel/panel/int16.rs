@@ -11,6 +11,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::group;
+use super::units::{ROUNDER, largest, unit};
 use super::{Panel, Value};
 use crate::engine::Isa;
 use crate::kernel::rows::seen;
@@ -27,9 +28,6 @@ const SUM_MOST: f32 = ((1u32 << 31) - (1 << 20)) as f32;
 
 /// Columns whose weights lie side by side, and of a register tile.
 const COLUMNS: usize = 16;
-
-/// 1.5 x 2^23: added to a number below 2^22, the sum's lowest bits are the nearest whole number's.
-const ROUNDER: f32 = 12_582_912.0;
 
 impl Value for i16 {
     const DEPTH: usize = 2;
@@ -56,10 +54,10 @@ impl Value for i16 {
         to: &mut [Self],
         stride: usize,
         n: usize,
-    ) -> f32 {
+    ) -> [f32; POINTS] {
         let unit = unit(largest::<LEAKY>(rows) / TILE_MOST);
         winograd::whole_inputs::<LEAKY>(rows, 1.0 / unit, to, stride, n);
-        unit
+        [unit; POINTS]
     }
 
     fn column_unit(depth: usize, point: Option<usize>, most: f32, sum: f32) -> f32 {
@@ -84,43 +82,6 @@ impl Value for i16 {
         }
         isa.arch().dispatch(|| plain(panel));
     }
-}
-
-/// The largest magnitude of some rows.
-#[inline(always)]
-fn largest<const LEAKY: bool>(rows: &[&[f32]]) -> f32 {
-    // Loops over arrays of known size, which stay in registers.
-    let mut lanes = [0f32; 16];
-    for row in rows {
-        let mut whole = row.chunks_exact(16);
-        for values in &mut whole {
-            for i in 0..16 {
-                lanes[i] = larger::<LEAKY>(lanes[i], values[i]);
-            }
-        }
-        for &value in whole.remainder() {
-            lanes[0] = larger::<LEAKY>(lanes[0], value);
-        }
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] = larger::<false>(lanes[i], lanes[i + half]);
-        }
-    }
-    lanes[0]
-}
-
-/// The larger of `most` and a value's magnitude: one instruction, unlike [`f32::max`], which minds NaN.
-#[inline(always)]
-fn larger<const LEAKY: bool>(most: f32, value: f32) -> f32 {
-    let magnitude = seen::<LEAKY>(value).abs();
-    if magnitude > most { magnitude } else { most }
-}
-
-/// Of silence, too, a number that may be divided by.
-#[inline(always)]
-fn unit(value: f32) -> f32 {
-    if value > 1e-30 { value } else { 1e-30 }
 }
 
 /// The obvious way, for other processors and for tests. Equal to the other, bit for bit.
@@ -278,6 +239,7 @@ mod tests {
                     weights: &weights,
                     row_units: &row_units,
                     column_units: &column_units,
+                    column_starts: &vec![0; taps * width],
                     width,
                     count,
                     out: &mut out,

@@ -1,0 +1,52 @@
+//! What the precisions of whole numbers share: rounding, and the units that numbers are counted in.
+
+use crate::kernel::rows::seen;
+
+/// 1.5 x 2^23: added to a number below 2^22, the sum's lowest bits are the nearest whole number's.
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
+
+/// Values that are compared side by side.
+pub(crate) const SPAN: usize = 16;
+
+/// Of silence, too, a number that may be divided by.
+#[inline(always)]
+pub(crate) fn unit(value: f32) -> f32 {
+    if value > 1e-30 { value } else { 1e-30 }
+}
+
+/// The largest magnitude of some rows.
+#[inline(always)]
+pub(crate) fn largest<const LEAKY: bool>(rows: &[&[f32]]) -> f32 {
+    // Loops over arrays of known size, which stay in registers.
+    let mut lanes = [0f32; SPAN];
+    for row in rows {
+        let mut whole = row.chunks_exact(SPAN);
+        for values in &mut whole {
+            for i in 0..SPAN {
+                lanes[i] = larger(lanes[i], seen::<LEAKY>(values[i]));
+            }
+        }
+        for &value in whole.remainder() {
+            lanes[0] = larger(lanes[0], seen::<LEAKY>(value));
+        }
+    }
+    largest_lane(lanes)
+}
+
+/// The largest of some magnitudes.
+#[inline(always)]
+pub(crate) fn largest_lane(mut lanes: [f32; SPAN]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] = larger(lanes[i], lanes[i + half]);
+        }
+    }
+    lanes[0]
+}
+
+/// The larger of `most` and a value's magnitude: one instruction, unlike [`f32::max`], which minds NaN.
+#[inline(always)]
+pub(crate) fn larger(most: f32, value: f32) -> f32 {
+    let magnitude = value.abs();
+    if magnitude > most { magnitude } else { most }
+}
