@@ -106,7 +106,9 @@ fn fewer_bits_are_near() {
         let voice = steady_voice(preset, Padding::Symmetric, PriorConfig::Energy { floor: 1e-3 });
         let mel = mel(8);
         let exact = engine(&voice, settings("ddim", Precision::F32, 1000), &mel);
-        for (precision, most) in [(Precision::Bf16, 0.03), (Precision::Int16, 0.002), (Precision::Int8, 0.1)] {
+        for (precision, most) in
+            [(Precision::Bf16, 0.03), (Precision::Int16, 0.002), (Precision::Int8, 0.1)]
+        {
             let near = engine(&voice, settings("ddim", precision, 1000), &mel);
             let difference: Vec<f32> = near.iter().zip(&exact).map(|(a, b)| a - b).collect();
             let relative = rms(&difference) / rms(&exact);

@@ -12,7 +12,7 @@ use super::buffers::{Buffer, Buffers};
 use super::finish::{Finish, Place};
 use super::panel::{MAX_GROUP, Panel, Value};
 use super::rows::{Source, at_least, cuts, runs, tile_rows, tiles};
-use super::winograd::{self, ONES, POINTS, Points};
+use super::winograd::{self, POINTS, Points, TILE};
 use super::{ConvShape, LANES, panel_width};
 use crate::engine::Isa;
 
@@ -296,7 +296,7 @@ impl Task<'_> {
             let staged = &staged[run.staged * ci..][..(run.rows + self.shape.span()) * ci];
             for output in tile_rows(run.rows, dilation) {
                 let taken = tile_inputs(staged, ci, output, dilation);
-                winograd::inputs::<f32, false>(&taken, &ONES, &mut packed[at * ci..], stride, ci);
+                winograd::inputs(&taken, &mut packed[at * ci..], stride, ci);
                 at += 1;
             }
         }
@@ -325,7 +325,14 @@ impl Task<'_> {
                 }
             } else {
                 for output in tile_rows(run.rows, dilation) {
-                    let tile = winograd::outputs::<WIDTH>(Points::WHOLE, &sums[at * WIDTH..], stride);
+                    let mut tile = [[0f32; WIDTH]; TILE];
+                    for n in (0..WIDTH).step_by(LANES) {
+                        let sums = &sums[at * WIDTH + n..];
+                        let some = winograd::outputs::<LANES>(Points::WHOLE, sums, stride);
+                        for (row, some) in tile.iter_mut().zip(some) {
+                            row[n..n + LANES].copy_from_slice(&some);
+                        }
+                    }
                     for (which, mut values) in tile.into_iter().enumerate() {
                         let row = output + which * dilation;
                         if row >= run.rows {

@@ -14,7 +14,7 @@ use super::buffers::Buffers;
 use super::conv::{tile_inputs, tiles_pay};
 use super::outer::Outer;
 use super::rows::{Run, Source, at_least, cuts, runs, tile_rows, tiles};
-use super::winograd::{self, ONES, POINTS, TILE};
+use super::winograd::{self, POINTS, TILE};
 use super::{ConvShape, LANES, panel_width};
 use crate::engine::Isa;
 
@@ -219,12 +219,12 @@ impl Task<'_> {
                     let place = &mut left[channel * count + at * LANES..];
                     let rows = rows.map(|row| &row[channel..]);
                     if channel + LANES <= ci {
-                        winograd::inputs::<f32, false>(&rows, &ONES, place, stride, LANES);
+                        winograd::inputs(&rows, place, stride, LANES);
                     } else {
                         for point in 0..POINTS {
                             place[point * stride..][..LANES].fill(0.0);
                         }
-                        winograd::inputs::<f32, false>(&rows, &ONES, place, stride, ci - channel);
+                        winograd::inputs(&rows, place, stride, ci - channel);
                     }
                 }
                 at += 1;

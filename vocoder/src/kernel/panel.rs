@@ -82,15 +82,16 @@ pub(crate) trait Value: Copy + Default + Send + Sync + 'static {
         1.0
     }
 
-    /// The sums of a tile's inputs, as [`winograd::inputs`] leaves them, and the units of the six rows.
+    /// The sums of a tile's inputs, as [`winograd::rounded_inputs`] leaves them, and the units of the six rows.
     #[inline(always)]
-    fn pack_tile<const LEAKY: bool>(
+    fn pack_tile<S: Simd, const LEAKY: bool>(
+        simd: S,
         rows: &[&[f32]; POINTS],
         to: &mut [Self],
         stride: usize,
         n: usize,
     ) -> [f32; POINTS] {
-        winograd::inputs::<Self, LEAKY>(rows, &ONES, to, stride, n);
+        winograd::rounded_inputs::<S, Self, LEAKY>(simd, rows, &ONES, to, stride, n);
         ONES
     }
 

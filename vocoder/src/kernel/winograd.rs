@@ -11,11 +11,12 @@
 //! over the tiles.
 
 use std::num::Wrapping;
-use std::ops::{Add, Mul, Sub};
+
+use pulp::{Simd, bytemuck};
 
 use super::panel::Value;
-use super::panel::units::{self, larger, largest_lane};
 use super::rows::seen;
+use crate::config::LEAKY_SLOPE;
 
 /// Outputs of a tile.
 pub(crate) const TILE: usize = 4;
@@ -30,8 +31,8 @@ pub(crate) const ONES: [f32; POINTS] = [1.0; POINTS];
 /// checked for overlap.
 const SPAN: usize = 8;
 
-/// The same for whole numbers, of which a register holds twice as many, and for what is compared.
-const WHOLE_SPAN: usize = units::SPAN;
+/// The same for whole numbers, of which a register holds twice as many.
+const WHOLE_SPAN: usize = 16;
 
 /// Where the polynomials are taken that a tile multiplies: at 0, at these two with either sign, and at
 /// infinity.
@@ -98,42 +99,37 @@ pub(crate) fn outputs_transposed(rows: &[&[f32]; TILE], out: &mut [f32], stride:
     }
 }
 
-/// B' d for `n` channels: from six rows of inputs to six rows of `out`, at distance `stride`, each in units
-/// of which `scales` says how many are one.
+/// B' d for `n` channels: from six rows of inputs to six rows of `out`, at distance `stride`.
 #[inline(always)]
-pub(crate) fn inputs<T: Value, const LEAKY: bool>(
-    rows: &[&[f32]; POINTS],
-    scales: &[f32; POINTS],
-    out: &mut [T],
-    stride: usize,
-    n: usize,
-) {
-    let rows = rows.map(|row| &row[..n]);
+pub(crate) fn inputs(rows: &[&[f32]; POINTS], out: &mut [f32], stride: usize, n: usize) {
     let mut out = six_rows(out, stride, n);
     let whole = n / SPAN * SPAN;
     for c in (0..whole).step_by(SPAN) {
-        input_columns::<T, LEAKY, SPAN>(&rows, scales, &mut out, c);
+        input_columns::<SPAN>(rows, &mut out, c);
     }
     for c in whole..n {
-        input_columns::<T, LEAKY, 1>(&rows, scales, &mut out, c);
+        input_columns::<1>(rows, &mut out, c);
     }
 }
 
 /// [`inputs`] for the columns from `c` on.
 #[inline(always)]
-fn input_columns<T: Value, const LEAKY: bool, const N: usize>(
+fn input_columns<const N: usize>(
     rows: &[&[f32]; POINTS],
-    scales: &[f32; POINTS],
-    out: &mut [&mut [T]; POINTS],
+    out: &mut [&mut [f32]; POINTS],
     c: usize,
 ) {
-    let d = columns::<LEAKY, N>(rows, c);
-    let mut p = [[T::default(); N]; POINTS];
+    let mut d = [[0f32; N]; POINTS];
+    for (d, row) in d.iter_mut().zip(rows) {
+        d.copy_from_slice(&row[c..c + N]);
+    }
+    let factors = Factors::of(Points::WHOLE);
+    let mut p = [[0f32; N]; POINTS];
     for i in 0..N {
         let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
-        let sums = transform(one, &Factors::of(T::POINTS));
+        let sums = transform(one, &factors);
         for k in 0..POINTS {
-            p[k][i] = T::round_input(sums[k] * scales[k]);
+            p[k][i] = sums[k];
         }
     }
     for (out, p) in out.iter_mut().zip(&p) {
@@ -141,57 +137,92 @@ fn input_columns<T: Value, const LEAKY: bool, const N: usize>(
     }
 }
 
-/// The largest magnitude of each of the six rows that [`inputs`] gives for scales of 1.
+/// As [`inputs`], in the values of a precision and, before them, its units: of each point's row `scales` says
+/// how many are one.
 #[inline(always)]
-pub(crate) fn largest_sums<T: Value, const LEAKY: bool>(
+pub(crate) fn rounded_inputs<S: Simd, T: Value, const LEAKY: bool>(
+    simd: S,
     rows: &[&[f32]; POINTS],
+    scales: &[f32; POINTS],
+    out: &mut [T],
+    stride: usize,
     n: usize,
-) -> [f32; POINTS] {
-    let rows = rows.map(|row| &row[..n]);
-    let mut most = [[0f32; WHOLE_SPAN]; POINTS];
-    let whole = n / WHOLE_SPAN * WHOLE_SPAN;
-    for c in (0..whole).step_by(WHOLE_SPAN) {
-        larger_sums::<T, LEAKY, WHOLE_SPAN>(&rows, &mut most, c);
-    }
-    for c in whole..n {
-        larger_sums::<T, LEAKY, 1>(&rows, &mut most, c);
-    }
-    let mut largest = [0f32; POINTS];
-    for k in 0..POINTS {
-        largest[k] = largest_lane(most[k]);
-    }
-    largest
-}
-
-/// Of each point and lane the larger of `most` and of the sums' magnitudes in the columns from `c` on.
-#[inline(always)]
-fn larger_sums<T: Value, const LEAKY: bool, const N: usize>(
-    rows: &[&[f32]; POINTS],
-    most: &mut [[f32; WHOLE_SPAN]; POINTS],
-    c: usize,
 ) {
-    let d = columns::<LEAKY, N>(rows, c);
-    for i in 0..N {
-        let one = [d[0][i], d[1][i], d[2][i], d[3][i], d[4][i], d[5][i]];
-        let sums = transform(one, &Factors::of(T::POINTS));
+    let out = six_rows(out, stride, n);
+    for c in (0..n).step_by(S::F32_LANES) {
+        let mut sums = vector_sums::<S, T, LEAKY>(simd, rows, c, n);
         for k in 0..POINTS {
-            most[k][i] = larger(most[k][i], sums[k]);
+            sums[k] = simd.mul_f32s(sums[k], simd.splat_f32s(scales[k]));
+        }
+        let sums: &[f32] = bytemuck::cast_slice(&sums);
+        for k in 0..POINTS {
+            let (sums, out) = (&sums[k * S::F32_LANES..], &mut out[k][c..]);
+            match S::F32_LANES.min(n - c) {
+                16 => round_columns::<T, 16>(sums, out),
+                8 => round_columns::<T, 8>(sums, out),
+                4 => round_columns::<T, 4>(sums, out),
+                some => (0..some).for_each(|i| out[i] = T::round_input(sums[i])),
+            }
         }
     }
 }
 
-/// `N` columns of six rows from column `c` on.
 #[inline(always)]
-fn columns<const LEAKY: bool, const N: usize>(
+fn round_columns<T: Value, const N: usize>(sums: &[f32], out: &mut [T]) {
+    let (mut values, mut rounded) = ([0f32; N], [T::default(); N]);
+    values.copy_from_slice(&sums[..N]);
+    for i in 0..N {
+        rounded[i] = T::round_input(values[i]);
+    }
+    out[..N].copy_from_slice(&rounded);
+}
+
+/// The largest magnitude of each of the six rows that [`rounded_inputs`] rounds, for scales of 1.
+#[inline(always)]
+pub(crate) fn largest_sums<S: Simd, T: Value, const LEAKY: bool>(
+    simd: S,
+    rows: &[&[f32]; POINTS],
+    n: usize,
+) -> [f32; POINTS] {
+    let mut most = [simd.splat_f32s(0.0); POINTS];
+    for c in (0..n).step_by(S::F32_LANES) {
+        let sums = vector_sums::<S, T, LEAKY>(simd, rows, c, n);
+        for k in 0..POINTS {
+            most[k] = simd.max_f32s(most[k], simd.abs_f32s(sums[k]));
+        }
+    }
+    let mut largest = [0f32; POINTS];
+    for k in 0..POINTS {
+        largest[k] = simd.reduce_max_f32s(most[k]);
+    }
+    largest
+}
+
+/// B' d of a register of the `n` channels, from channel `c` on; of those that there are not it is 0.
+#[inline(always)]
+fn vector_sums<S: Simd, T: Value, const LEAKY: bool>(
+    simd: S,
     rows: &[&[f32]; POINTS],
     c: usize,
-) -> [[f32; N]; POINTS] {
-    let mut d = [[0f32; N]; POINTS];
-    for (d, row) in d.iter_mut().zip(rows) {
-        d.copy_from_slice(&row[c..c + N]);
-        d.iter_mut().for_each(|v| *v = seen::<LEAKY>(*v));
+    n: usize,
+) -> [S::f32s; POINTS] {
+    let slope = simd.splat_f32s(LEAKY_SLOPE as f32);
+    let mut d = [Vector { simd, v: slope }; POINTS];
+    for k in 0..POINTS {
+        let row = &rows[k][c..n];
+        let v = match row.len() >= S::F32_LANES {
+            true => bytemuck::pod_read_unaligned(bytemuck::cast_slice(&row[..S::F32_LANES])),
+            false => simd.partial_load_f32s(row),
+        };
+        d[k].v = if LEAKY { simd.max_f32s(v, simd.mul_f32s(v, slope)) } else { v };
     }
-    d
+    let factors = Factors::splat(simd, T::POINTS);
+    let sums = transform(d, &factors);
+    let mut out = [slope; POINTS];
+    for k in 0..POINTS {
+        out[k] = sums[k].v;
+    }
+    out
 }
 
 /// What [`Points`] make of inputs: they, their squares, and the sum and the product of the squares.
@@ -225,21 +256,92 @@ impl Factors<Wrapping<i16>> {
     };
 }
 
+impl<S: Simd> Factors<Vector<S>> {
+    #[inline(always)]
+    fn splat(simd: S, points: Points) -> Self {
+        let f = Factors::of(points);
+        Factors {
+            inner: Vector::splat(simd, f.inner),
+            outer: Vector::splat(simd, f.outer),
+            inner2: Vector::splat(simd, f.inner2),
+            outer2: Vector::splat(simd, f.outer2),
+            sum: Vector::splat(simd, f.sum),
+            product: Vector::splat(simd, f.product),
+        }
+    }
+}
+
+/// What [`transform`] computes with.
+trait Number: Copy {
+    /// `self + factor * other`.
+    fn plus(self, factor: Self, other: Self) -> Self;
+
+    /// `self - factor * other`.
+    fn less(self, factor: Self, other: Self) -> Self;
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    fn plus(self, factor: Self, other: Self) -> Self {
+        self + factor * other
+    }
+
+    #[inline(always)]
+    fn less(self, factor: Self, other: Self) -> Self {
+        self - factor * other
+    }
+}
+
+impl Number for Wrapping<i16> {
+    #[inline(always)]
+    fn plus(self, factor: Self, other: Self) -> Self {
+        self + factor * other
+    }
+
+    #[inline(always)]
+    fn less(self, factor: Self, other: Self) -> Self {
+        self - factor * other
+    }
+}
+
+/// A register.
+#[derive(Clone, Copy)]
+struct Vector<S: Simd> {
+    simd: S,
+    v: S::f32s,
+}
+
+impl<S: Simd> Vector<S> {
+    #[inline(always)]
+    fn splat(simd: S, value: f32) -> Self {
+        Vector { simd, v: simd.splat_f32s(value) }
+    }
+}
+
+impl<S: Simd> Number for Vector<S> {
+    #[inline(always)]
+    fn plus(self, factor: Self, other: Self) -> Self {
+        Vector { v: self.simd.mul_add_e_f32s(factor.v, other.v, self.v), ..self }
+    }
+
+    #[inline(always)]
+    fn less(self, factor: Self, other: Self) -> Self {
+        Vector { v: self.simd.negate_mul_add_e_f32s(factor.v, other.v, self.v), ..self }
+    }
+}
+
 /// B' d of one channel.
 #[inline(always)]
-fn transform<V>([d0, d1, d2, d3, d4, d5]: [V; POINTS], f: &Factors<V>) -> [V; POINTS]
-where
-    V: Copy + Add<Output = V> + Sub<Output = V> + Mul<Output = V>,
-{
-    let (even, odd) = (d4 - f.outer2 * d2, f.inner * (d3 - f.outer2 * d1));
-    let (even2, odd2) = (d4 - f.inner2 * d2, f.outer * (d3 - f.inner2 * d1));
+fn transform<V: Number>([d0, d1, d2, d3, d4, d5]: [V; POINTS], f: &Factors<V>) -> [V; POINTS] {
+    let (even, odd) = (d4.less(f.outer2, d2), d3.less(f.outer2, d1));
+    let (even2, odd2) = (d4.less(f.inner2, d2), d3.less(f.inner2, d1));
     [
-        f.product * d0 - f.sum * d2 + d4,
-        even + odd,
-        even - odd,
-        even2 + odd2,
-        even2 - odd2,
-        f.product * d1 - f.sum * d3 + d5,
+        d4.less(f.sum, d2).plus(f.product, d0),
+        even.plus(f.inner, odd),
+        even.less(f.inner, odd),
+        even2.plus(f.outer, odd2),
+        even2.less(f.outer, odd2),
+        d5.less(f.sum, d3).plus(f.product, d1),
     ]
 }
 
@@ -256,14 +358,13 @@ pub(crate) fn whole_inputs<const LEAKY: bool>(
     stride: usize,
     n: usize,
 ) {
-    let rows = rows.map(|row| &row[..n]);
     let mut out = six_rows(out, stride, n);
     let whole = n / WHOLE_SPAN * WHOLE_SPAN;
     for c in (0..whole).step_by(WHOLE_SPAN) {
-        whole_columns::<LEAKY, WHOLE_SPAN>(&rows, scale, &mut out, c);
+        whole_columns::<LEAKY, WHOLE_SPAN>(rows, scale, &mut out, c);
     }
     for c in whole..n {
-        whole_columns::<LEAKY, 1>(&rows, scale, &mut out, c);
+        whole_columns::<LEAKY, 1>(rows, scale, &mut out, c);
     }
 }
 
@@ -307,32 +408,46 @@ fn six_rows<T>(out: &mut [T], stride: usize, n: usize) -> [&mut [T]; POINTS] {
     [&mut o0[..n], &mut o1[..n], &mut o2[..n], &mut o3[..n], &mut o4[..n], &mut o5[..n]]
 }
 
-/// A' p: a tile's four rows of `WIDTH` columns, from six rows of products at distance `stride`.
+/// A' p: `N` columns of a tile's four rows, from six rows of products at distance `stride`.
 #[inline(always)]
-pub(crate) fn outputs<const WIDTH: usize>(
+pub(crate) fn outputs<const N: usize>(
     points: Points,
     products: &[f32],
     stride: usize,
-) -> [[f32; WIDTH]; TILE] {
+) -> [[f32; N]; TILE] {
     let Factors { inner: x1, outer: x2, inner2, outer2, .. } = Factors::of(points);
     let (inner3, outer3) = (x1 * inner2, x2 * outer2);
-    let mut out = [[0f32; WIDTH]; TILE];
-    let rows: [&[f32]; POINTS] = std::array::from_fn(|i| &products[i * stride..][..WIDTH]);
-    let span = SPAN.min(WIDTH);
-    for n in (0..WIDTH).step_by(span) {
-        let mut p = [[0f32; SPAN]; POINTS];
-        for (p, row) in p.iter_mut().zip(rows) {
-            p[..span].copy_from_slice(&row[n..n + span]);
-        }
-        let [p0, p1, p2, p3, p4, p5] = &p;
-        for i in 0..span {
-            let (inner, outer) = (p1[i] + p2[i], p3[i] + p4[i]);
-            let (inner_odd, outer_odd) = (p1[i] - p2[i], p3[i] - p4[i]);
-            out[0][n + i] = p0[i] + inner + outer;
-            out[1][n + i] = x1 * inner_odd + x2 * outer_odd;
-            out[2][n + i] = inner2 * inner + outer2 * outer;
-            out[3][n + i] = inner3 * inner_odd + outer3 * outer_odd + p5[i];
-        }
+    let mut p = [[0f32; N]; POINTS];
+    for (k, p) in p.iter_mut().enumerate() {
+        p.copy_from_slice(&products[k * stride..][..N]);
+    }
+    let (mut inner, mut outer) = ([0f32; N], [0f32; N]);
+    let (mut inner_odd, mut outer_odd) = ([0f32; N], [0f32; N]);
+    // A loop for each, or the compiler makes vectors of sums and differences in turn.
+    for i in 0..N {
+        inner[i] = p[1][i] + p[2][i];
+    }
+    for i in 0..N {
+        outer[i] = p[3][i] + p[4][i];
+    }
+    for i in 0..N {
+        inner_odd[i] = p[1][i] - p[2][i];
+    }
+    for i in 0..N {
+        outer_odd[i] = p[3][i] - p[4][i];
+    }
+    let mut out = [[0f32; N]; TILE];
+    for i in 0..N {
+        out[0][i] = p[0][i] + inner[i] + outer[i];
+    }
+    for i in 0..N {
+        out[1][i] = x1 * inner_odd[i] + x2 * outer_odd[i];
+    }
+    for i in 0..N {
+        out[2][i] = inner2 * inner[i] + outer2 * outer[i];
+    }
+    for i in 0..N {
+        out[3][i] = inner3 * inner_odd[i] + outer3 * outer_odd[i] + p[5][i];
     }
     out
 }

@@ -29,22 +29,22 @@ impl<T: Scratched> WithSimd for Task<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) {
-        // What follows is plain code, compiled for the instructions of `S`.
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // What follows is mostly plain code, compiled for the instructions of `S`.
         match self.conv.width {
-            64 => self.run::<64>(),
-            48 => self.run::<48>(),
-            32 => self.run::<32>(),
-            _ => self.run::<16>(),
+            64 => self.run::<S, 64>(simd),
+            48 => self.run::<S, 48>(simd),
+            32 => self.run::<S, 32>(simd),
+            _ => self.run::<S, 16>(simd),
         }
     }
 }
 
 impl<T: Scratched> Task<'_, T> {
     #[inline(always)]
-    fn run<const WIDTH: usize>(&mut self) {
+    fn run<S: Simd, const WIDTH: usize>(&mut self, simd: S) {
         let conv = self.conv;
-        let count = self.pack();
+        let count = self.pack(simd);
         let Form { tiled, weights, units, starts } = self.form;
         let points = if *tiled { POINTS } else { 1 };
         let room = (count + MAX_GROUP) * conv.depth;
@@ -84,12 +84,15 @@ impl<T: Scratched> Task<'_, T> {
 
     /// Packs the inputs of the task's rows, and returns the number of rows (direct) or tiles.
     #[inline(always)]
-    fn pack(&mut self) -> usize {
-        if self.input.leaky { self.pack_as::<true>() } else { self.pack_as::<false>() }
+    fn pack<S: Simd>(&mut self, simd: S) -> usize {
+        match self.input.leaky {
+            true => self.pack_as::<S, true>(simd),
+            false => self.pack_as::<S, false>(simd),
+        }
     }
 
     #[inline(always)]
-    fn pack_as<const LEAKY: bool>(&mut self) -> usize {
+    fn pack_as<S: Simd, const LEAKY: bool>(&mut self, simd: S) -> usize {
         let Conv { ci, taps, dilation, left, depth, .. } = *self.conv;
         let rows = self.out.len() / self.conv.co;
         let first = self.from as isize - left as isize;
@@ -119,7 +122,7 @@ impl<T: Scratched> Task<'_, T> {
                     *row = self.input.row(first + (output + i * dilation) as isize);
                 }
                 let to = &mut inputs[at * depth..];
-                let of_tile = T::pack_tile::<LEAKY>(&taken, to, stride, ci);
+                let of_tile = T::pack_tile::<S, LEAKY>(simd, &taken, to, stride, ci);
                 for (p, unit) in of_tile.into_iter().enumerate() {
                     units[p * high + at] = unit;
                     to[p * stride..][ci..depth].fill(T::default());
@@ -133,116 +136,122 @@ impl<T: Scratched> Task<'_, T> {
     /// Finishes and stores the columns of a panel from column `column` on. `stride`: sums of a point.
     #[inline(always)]
     fn store<const WIDTH: usize>(&mut self, column: usize, stride: usize) {
+        // A count that the compiler knows makes straight code of the loops.
+        match self.conv.co - column {
+            live if live < WIDTH => self.store_columns::<WIDTH>((column, live), stride),
+            _ => self.store_columns::<WIDTH>((column, WIDTH), stride),
+        }
+    }
+
+    /// The same, of which `live` columns are stored.
+    #[inline(always)]
+    fn store_columns<const WIDTH: usize>(&mut self, (column, live): (usize, usize), stride: usize) {
         let Conv { co, dilation, .. } = *self.conv;
         let rows = self.out.len() / co;
+        let whole = live / LANES * LANES;
+        let sums = &self.scratch.sums;
+        let mut finish = Finish {
+            bias: &self.conv.bias,
+            epilogue: &self.epilogue,
+            at: self.at,
+            co,
+            raw: self.raw,
+            out: self.out,
+        };
         if !self.form.tiled {
             for row in 0..rows {
-                let mut values = [0f32; WIDTH];
-                values.copy_from_slice(&self.scratch.sums[row * WIDTH..][..WIDTH]);
-                self.finish(row, column, &values);
+                let sums = &sums[row * WIDTH..][..WIDTH];
+                for n in (0..whole).step_by(LANES) {
+                    finish.columns::<LANES>(row, column + n, load(sums, n));
+                }
+                for n in whole..live {
+                    finish.columns::<1>(row, column + n, load(sums, n));
+                }
             }
             return;
         }
         let mut at = 0;
         for phase in 0..dilation.min(rows) {
             for first in (phase..rows).step_by(TILE * dilation) {
-                let tile = winograd::outputs::<WIDTH>(T::POINTS, &self.scratch.sums[at * WIDTH..], stride);
-                for (which, values) in tile.iter().enumerate() {
-                    let row = first + which * dilation;
-                    if row >= rows {
-                        break;
+                let count = TILE.min((rows - first).div_ceil(dilation));
+                let sums = &sums[at * WIDTH..];
+                for n in (0..whole).step_by(LANES) {
+                    let tile = winograd::outputs::<LANES>(T::POINTS, &sums[n..], stride);
+                    // In registers, if the compiler knows which row it is.
+                    for which in 0..TILE {
+                        if which < count {
+                            let row = first + which * dilation;
+                            finish.columns::<LANES>(row, column + n, tile[which]);
+                        }
                     }
-                    self.finish(row, column, values);
+                }
+                for n in whole..live {
+                    let tile = winograd::outputs::<1>(T::POINTS, &sums[n..], stride);
+                    for (which, &values) in tile[..count].iter().enumerate() {
+                        finish.columns::<1>(first + which * dilation, column + n, values);
+                    }
                 }
                 at += 1;
             }
         }
     }
-
-    /// From the sums of a row's columns to what is stored.
-    #[inline(always)]
-    fn finish<const WIDTH: usize>(&mut self, row: usize, column: usize, values: &[f32; WIDTH]) {
-        // A count that the compiler knows makes straight code of the loops.
-        match self.conv.co - column {
-            live if live < WIDTH => self.finish_columns(row, column, &values[..live]),
-            _ => self.finish_columns(row, column, &values[..WIDTH]),
-        }
-    }
-
-    #[inline(always)]
-    fn finish_columns(&mut self, row: usize, column: usize, values: &[f32]) {
-        let (co, live) = (self.conv.co, values.len());
-        let place = row * co + column;
-        let Epilogue { residual, film, leaky, plus } = self.epilogue;
-        let columns = Columns {
-            bias: &self.conv.bias[column..][..live],
-            residual: residual.map(|(rows, repeat, phase)| {
-                let repetition = (self.at + row + phase) as u32 / repeat as u32;
-                &rows[repetition as usize * co + column..][..live]
-            }),
-            film: film.map(|film| {
-                let (shift, scale) = film[(self.at + row) * 2 * co..][..2 * co].split_at(co);
-                (&shift[column..][..live], &scale[column..][..live])
-            }),
-            leaky,
-            plus: plus.map(|plus| &plus[column..][..live]),
-        };
-        let mut raw = match self.raw.is_empty() {
-            true => None,
-            false => Some(&mut self.raw[place..][..live]),
-        };
-        let out = &mut self.out[place..][..live];
-        let whole = live / LANES * LANES;
-        for n in (0..whole).step_by(LANES) {
-            columns.finish::<LANES>(n, values, raw.as_deref_mut(), out);
-        }
-        for n in whole..live {
-            columns.finish::<1>(n, values, raw.as_deref_mut(), out);
-        }
-    }
 }
 
-/// What [`Epilogue`] says of some columns of a row.
-struct Columns<'a> {
+/// From sums to what is stored.
+struct Finish<'a> {
     bias: &'a [f32],
-    residual: Option<&'a [f32]>,
-    film: Option<(&'a [f32], &'a [f32])>,
-    leaky: bool,
-    plus: Option<&'a [f32]>,
+    epilogue: &'a Epilogue<'a>,
+    /// The row of the epilogue's slices at which `out` begins.
+    at: usize,
+    /// Channels of a row.
+    co: usize,
+    raw: &'a mut [f32],
+    out: &'a mut [f32],
 }
 
-impl Columns<'_> {
-    /// Finishes `N` columns from column `n` on in registers, and stores them.
+impl Finish<'_> {
+    /// Finishes `N` columns of a row from column `column` on in registers, and stores them.
     #[inline(always)]
-    fn finish<const N: usize>(
-        &self,
-        n: usize,
-        values: &[f32],
-        raw: Option<&mut [f32]>,
-        out: &mut [f32],
-    ) {
-        let mut v: [f32; N] = load(values, n);
-        let bias: [f32; N] = load(self.bias, n);
-        (0..N).for_each(|i| v[i] += bias[i]);
-        if let Some(residual) = self.residual {
-            let residual: [f32; N] = load(residual, n);
-            (0..N).for_each(|i| v[i] += residual[i]);
+    fn columns<const N: usize>(&mut self, row: usize, column: usize, mut v: [f32; N]) {
+        let co = self.co;
+        let place = row * co + column;
+        let Epilogue { residual, film, leaky: active, plus } = *self.epilogue;
+        let bias: [f32; N] = load(self.bias, column);
+        for i in 0..N {
+            v[i] += bias[i];
         }
-        if let Some(raw) = raw {
-            raw[n..n + N].copy_from_slice(&v);
+        if let Some((rows, repeat, phase)) = residual {
+            let row = self.at + row + phase;
+            // Division costs as much as a narrow row does.
+            let repetition = if repeat == 1 { row } else { (row as u32 / repeat as u32) as usize };
+            let residual: [f32; N] = load(rows, repetition * co + column);
+            for i in 0..N {
+                v[i] += residual[i];
+            }
         }
-        if let Some((shift, scale)) = self.film {
-            let (shift, scale): ([f32; N], [f32; N]) = (load(shift, n), load(scale, n));
-            (0..N).for_each(|i| v[i] = v[i] * scale[i] + shift[i]);
+        if !self.raw.is_empty() {
+            self.raw[place..place + N].copy_from_slice(&v);
         }
-        if self.leaky {
-            v = v.map(leaky);
+        if let Some(film) = film {
+            let film = &film[(self.at + row) * 2 * co..][..2 * co];
+            let (shift, scale): ([f32; N], [f32; N]) =
+                (load(film, column), load(film, co + column));
+            for i in 0..N {
+                v[i] = v[i] * scale[i] + shift[i];
+            }
         }
-        if let Some(plus) = self.plus {
-            let plus: [f32; N] = load(plus, n);
-            (0..N).for_each(|i| v[i] += plus[i]);
+        if active {
+            for i in 0..N {
+                v[i] = leaky(v[i]);
+            }
         }
-        out[n..n + N].copy_from_slice(&v);
+        if let Some(plus) = plus {
+            let plus: [f32; N] = load(plus, column);
+            for i in 0..N {
+                v[i] += plus[i];
+            }
+        }
+        self.out[place..place + N].copy_from_slice(&v);
     }
 }
 

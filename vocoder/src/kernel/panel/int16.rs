@@ -9,6 +9,8 @@
 //! Measured on one Zen 3 core: 1.5 to 1.6 times the f32 peak. A product takes an addition of its own, and
 //! the two don't share the multipliers evenly, or it would be twice.
 
+use pulp::Simd;
+
 #[cfg(target_arch = "x86_64")]
 use super::group;
 use super::units::{ROUNDER, largest, unit};
@@ -49,7 +51,8 @@ impl Value for i16 {
     }
 
     #[inline(always)]
-    fn pack_tile<const LEAKY: bool>(
+    fn pack_tile<S: Simd, const LEAKY: bool>(
+        _: S,
         rows: &[&[f32]; POINTS],
         to: &mut [Self],
         stride: usize,

@@ -8,6 +8,8 @@
 //!
 //! Measured on one Zen 4 core: PEAK.
 
+use pulp::Simd;
+
 #[cfg(target_arch = "x86_64")]
 use super::group;
 use super::units::{ROUNDER, largest, unit};
@@ -51,19 +53,20 @@ impl Value for i8 {
     }
 
     #[inline(always)]
-    fn pack_tile<const LEAKY: bool>(
+    fn pack_tile<S: Simd, const LEAKY: bool>(
+        simd: S,
         rows: &[&[f32]; POINTS],
         to: &mut [Self],
         stride: usize,
         n: usize,
     ) -> [f32; POINTS] {
-        let most = winograd::largest_sums::<Self, LEAKY>(rows, n);
+        let most = winograd::largest_sums::<S, Self, LEAKY>(simd, rows, n);
         let (mut units, mut scales) = ([0f32; POINTS], [0f32; POINTS]);
         for k in 0..POINTS {
             units[k] = unit(most[k] / MOST);
             scales[k] = 1.0 / units[k];
         }
-        winograd::inputs::<Self, LEAKY>(rows, &scales, to, stride, n);
+        winograd::rounded_inputs::<S, Self, LEAKY>(simd, rows, &scales, to, stride, n);
         units
     }
 
@@ -128,8 +131,8 @@ mod x86 {
     use super::{Panel, group};
     use std::arch::x86_64::{
         __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps,
-        _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_setzero_si512, _mm512_storeu_ps,
+        _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
+        _mm512_storeu_ps,
     };
 
     /// # Safety

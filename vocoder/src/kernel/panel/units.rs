@@ -35,13 +35,21 @@ pub(crate) fn largest<const LEAKY: bool>(rows: &[&[f32]]) -> f32 {
 
 /// The largest of some magnitudes.
 #[inline(always)]
-pub(crate) fn largest_lane(mut lanes: [f32; SPAN]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] = larger(lanes[i], lanes[i + half]);
-        }
+pub(crate) fn largest_lane(lanes: [f32; SPAN]) -> f32 {
+    // In arrays of known size, or they would be compared one by one.
+    let four = larger_half::<8, 4>(larger_half::<SPAN, 8>(lanes));
+    let [a, b] = larger_half::<4, 2>(four);
+    larger(a, b)
+}
+
+/// The larger of each value in the first half, and of its peer in the second.
+#[inline(always)]
+fn larger_half<const N: usize, const HALF: usize>(lanes: [f32; N]) -> [f32; HALF] {
+    let mut half = [0f32; HALF];
+    for i in 0..HALF {
+        half[i] = larger(lanes[i], lanes[i + HALF]);
     }
-    lanes[0]
+    half
 }
 
 /// The larger of `most` and a value's magnitude: one instruction, unlike [`f32::max`], which minds NaN.
