@@ -31,7 +31,8 @@ pub struct BenchArgs {
     /// eighth)
     #[arg(long, value_name = "NAME|FILE", num_args = 1.., default_values_t = [voices::DEFAULT.to_string()])]
     voice: Vec<String>,
-    /// Precisions of products [default: f32, and bf16 where the processor has it, int16 where it is faster]
+    /// Precisions of products [default: f32, and bf16 and int8 where the processor has
+    /// them, int16 where it is faster]
     #[arg(long, value_name = "NAME", num_args = 1..)]
     precision: Vec<Precision>,
     /// Numbers of threads [default: 1 and one a core]
@@ -76,6 +77,9 @@ pub fn run(args: &BenchArgs, quiet: bool) -> Result<()> {
         }
         if isa.prefers_int16() {
             precisions.push(Precision::Int16);
+        }
+        if isa.has_vnni() {
+            precisions.push(Precision::Int8);
         }
     }
     let mut rows = Vec::new();

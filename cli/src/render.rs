@@ -116,8 +116,8 @@ pub struct How {
     /// streams do [default: the voice's own]
     #[arg(long, value_name = "ROUNDS[:AHEAD]")]
     pub polish: Option<Polish>,
-    /// Precision of products on the CPU: f32; bf16 or int16, which are faster on some processors; auto
-    /// takes what is faster here
+    /// Precision of products on the CPU: f32; bf16, int16 or int8, which are faster on some processors;
+    /// auto takes what is faster here
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub precision: Precision,
     /// Threads that compute [default: one a core]

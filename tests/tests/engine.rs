@@ -99,7 +99,7 @@ proptest! {
 }
 
 /// How far products of fewer bits are from f32's: noise at least 30 dB below the signal for bf16 with its
-/// 8 bits, 54 dB for int16, for an untrained network.
+/// 8 bits, 54 dB for int16, 28 dB for int8, for an untrained network.
 #[test]
 fn fewer_bits_are_near() {
     for preset in ["half", "quarter", "eighth"] {
@@ -107,7 +107,7 @@ fn fewer_bits_are_near() {
         let mel = mel(8);
         let exact = engine(&voice, settings("ddim", Precision::F32, 1000), &mel);
         for (precision, most) in
-            [(Precision::Bf16, 0.03), (Precision::Int16, 0.002), (Precision::Int8, 0.1)]
+            [(Precision::Bf16, 0.03), (Precision::Int16, 0.002), (Precision::Int8, 0.04)]
         {
             let near = engine(&voice, settings("ddim", precision, 1000), &mel);
             let difference: Vec<f32> = near.iter().zip(&exact).map(|(a, b)| a - b).collect();

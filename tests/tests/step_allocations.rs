@@ -38,7 +38,7 @@ fn of_a_piece(padding: Padding, sampler: &str, precision: Precision, steps: usiz
 fn more_steps_do_not_allocate_more() {
     for padding in [Padding::Symmetric, Padding::Causal { look_ahead: 1 }] {
         for sampler in ["ancestral", "dpm++2m"] {
-            for precision in [Precision::F32, Precision::Bf16, Precision::Int16] {
+            for precision in [Precision::F32, Precision::Bf16, Precision::Int16, Precision::Int8] {
                 let few = of_a_piece(padding, sampler, precision, 1);
                 let many = of_a_piece(padding, sampler, precision, 6);
                 println!("{padding:?} {sampler} {precision}: {few:?} {many:?}");

@@ -41,7 +41,7 @@ use net::Net;
 /// In which precision products are computed. Sums, and what passes between layers, are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// The fastest on this processor: bf16, int16 or f32.
+    /// The fastest on this processor: int8, bf16, int16 or f32.
     #[default]
     Auto,
     /// Single precision: equal to the network on any device within 1e-4.
@@ -51,7 +51,8 @@ pub enum Precision {
     /// Whole numbers: 12 bits and a sign of each row's largest input, up to 15 of each column's largest
     /// weight.
     Int16,
-    /// Bytes, of each row's largest input, or sum of inputs, and of each column's largest weight.
+    /// Whole numbers of 7 bits and a sign, of each row's largest input or sum of inputs, and of each column's
+    /// largest weight.
     Int8,
 }
 
@@ -59,6 +60,7 @@ impl Precision {
     /// What [`Precision::Auto`] is on `isa`; others are what they are.
     pub fn on(self, isa: Isa) -> Self {
         match self {
+            Self::Auto if isa.prefers_int8() => Self::Int8,
             Self::Auto if isa.prefers_bf16() => Self::Bf16,
             Self::Auto if isa.prefers_int16() => Self::Int16,
             Self::Auto => Self::F32,

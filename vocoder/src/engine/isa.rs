@@ -78,6 +78,12 @@ impl Isa {
         self.bf16 && is_amd()
     }
 
+    /// Whether products of bytes are faster than others here: on AMD's Zen 4 ours take 0.7 of bf16's time. Not
+    /// measured on Intel's processors.
+    pub fn prefers_int8(self) -> bool {
+        self.vnni && is_amd()
+    }
+
     /// Whether products of whole numbers of 16 bits are faster than f32's here: with AVX2 alone. AVX-512
     /// multiplies as many of f32 in an instruction as AVX2 of these.
     pub fn prefers_int16(self) -> bool {
@@ -173,9 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn bf16_is_preferred_only_where_it_is() {
+    fn bf16_and_bytes_are_preferred_only_where_they_are() {
         for isa in Isa::all() {
             assert!(isa.has_bf16() || !isa.prefers_bf16(), "{isa}");
+            assert!(isa.has_vnni() || !isa.prefers_int8(), "{isa}");
         }
     }
 

@@ -10,7 +10,7 @@
 mod bf16;
 mod int16;
 mod int8;
-pub(crate) mod units;
+mod units;
 
 use pulp::{Simd, WithSimd};
 

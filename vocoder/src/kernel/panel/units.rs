@@ -6,7 +6,7 @@ use crate::kernel::rows::seen;
 pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
 /// Values that are compared side by side.
-pub(crate) const SPAN: usize = 16;
+const SPAN: usize = 16;
 
 /// Of silence, too, a number that may be divided by.
 #[inline(always)]
@@ -35,7 +35,7 @@ pub(crate) fn largest<const LEAKY: bool>(rows: &[&[f32]]) -> f32 {
 
 /// The largest of some magnitudes.
 #[inline(always)]
-pub(crate) fn largest_lane(lanes: [f32; SPAN]) -> f32 {
+fn largest_lane(lanes: [f32; SPAN]) -> f32 {
     // In arrays of known size, or they would be compared one by one.
     let four = larger_half::<8, 4>(larger_half::<SPAN, 8>(lanes));
     let [a, b] = larger_half::<4, 2>(four);
@@ -54,7 +54,7 @@ fn larger_half<const N: usize, const HALF: usize>(lanes: [f32; N]) -> [f32; HALF
 
 /// The larger of `most` and a value's magnitude: one instruction, unlike [`f32::max`], which minds NaN.
 #[inline(always)]
-pub(crate) fn larger(most: f32, value: f32) -> f32 {
+fn larger(most: f32, value: f32) -> f32 {
     let magnitude = value.abs();
     if magnitude > most { magnitude } else { most }
 }
