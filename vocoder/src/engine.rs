@@ -41,7 +41,7 @@ use net::Net;
 /// In which precision products are computed. Sums, and what passes between layers, are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// The fastest on this processor: int8, bf16, int16 or f32.
+    /// The fastest on this processor: int8, int16 or f32.
     #[default]
     Auto,
     /// Single precision: equal to the network on any device within 1e-4.
@@ -61,7 +61,6 @@ impl Precision {
     pub fn on(self, isa: Isa) -> Self {
         match self {
             Self::Auto if isa.prefers_int8() => Self::Int8,
-            Self::Auto if isa.prefers_bf16() => Self::Bf16,
             Self::Auto if isa.prefers_int16() => Self::Int16,
             Self::Auto => Self::F32,
             chosen => chosen,
