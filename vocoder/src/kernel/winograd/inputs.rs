@@ -1,6 +1,7 @@
 //! B' d: sums of a tile's inputs, plainly, rounded to a precision, and of whole numbers.
 
 use std::num::Wrapping;
+use std::ops::{Add, Mul, Sub};
 
 use pulp::{Simd, bytemuck};
 
@@ -170,7 +171,7 @@ impl<S: Simd> Factors<Vector<S>> {
 }
 
 /// What [`transform`] computes with.
-trait Number: Copy {
+pub(super) trait Number: Copy {
     /// `self + factor * other`.
     fn plus(self, factor: Self, other: Self) -> Self;
 
@@ -178,19 +179,7 @@ trait Number: Copy {
     fn less(self, factor: Self, other: Self) -> Self;
 }
 
-impl Number for f32 {
-    #[inline(always)]
-    fn plus(self, factor: Self, other: Self) -> Self {
-        self + factor * other
-    }
-
-    #[inline(always)]
-    fn less(self, factor: Self, other: Self) -> Self {
-        self - factor * other
-    }
-}
-
-impl Number for Wrapping<i16> {
+impl<V: Copy + Add<Output = V> + Sub<Output = V> + Mul<Output = V>> Number for V {
     #[inline(always)]
     fn plus(self, factor: Self, other: Self) -> Self {
         self + factor * other
@@ -230,7 +219,10 @@ impl<S: Simd> Number for Vector<S> {
 
 /// B' d of one channel.
 #[inline(always)]
-fn transform<V: Number>([d0, d1, d2, d3, d4, d5]: [V; POINTS], f: &Factors<V>) -> [V; POINTS] {
+pub(super) fn transform<V: Number>(
+    [d0, d1, d2, d3, d4, d5]: [V; POINTS],
+    f: &Factors<V>,
+) -> [V; POINTS] {
     let (even, odd) = (d4.less(f.outer2, d2), d3.less(f.outer2, d1));
     let (even2, odd2) = (d4.less(f.inner2, d2), d3.less(f.inner2, d1));
     [
