@@ -13,10 +13,9 @@ use pulp::Simd;
 
 #[cfg(target_arch = "x86_64")]
 use super::group;
-use super::units::{ROUNDER, largest, unit};
+use super::units::{self, ROUNDER, Whole, largest, unit};
 use super::{Panel, Value};
 use crate::engine::Isa;
-use crate::kernel::rows::seen;
 use crate::kernel::winograd::{self, POINTS, REACH};
 
 /// Units in the largest magnitude of a row.
@@ -42,12 +41,7 @@ impl Value for i16 {
 
     #[inline(always)]
     fn pack_row<const LEAKY: bool>(row: &[f32], to: &mut [Self]) -> f32 {
-        let unit = unit(largest::<LEAKY>(&[row]) / ROW_MOST);
-        let scale = 1.0 / unit;
-        for (to, &v) in to.iter_mut().zip(row) {
-            *to = Self::round(seen::<LEAKY>(v) * scale);
-        }
-        unit
+        units::pack_row::<Self, LEAKY>(row, to, ROW_MOST)
     }
 
     #[inline(always)]
@@ -83,37 +77,14 @@ impl Value for i16 {
             unsafe { x86::compute(panel) };
             return;
         }
-        isa.arch().dispatch(|| plain(panel));
+        isa.arch().dispatch(|| units::plain(panel, isa));
     }
 }
 
-/// The obvious way, for other processors and for tests. Equal to the other, bit for bit.
-#[inline(always)]
-fn plain(panel: Panel<'_, i16>) {
-    let unit_step = panel.unit_step();
-    let Panel { rows, row_step, tap_step, taps, depth, weights, width, count, out, .. } = panel;
-    for r in 0..count {
-        for first in (0..width).step_by(COLUMNS) {
-            let out = &mut out[r * width + first..][..COLUMNS];
-            out.fill(0.0);
-            for tap in 0..taps {
-                let row = &rows[r * row_step + tap * tap_step..][..depth];
-                let weights = &weights[(first * taps + tap * COLUMNS) * depth..][..COLUMNS * depth];
-                let mut sums = [0i32; COLUMNS];
-                for (values, pairs) in row.chunks_exact(2).zip(weights.chunks_exact(2 * COLUMNS)) {
-                    for (sum, pair) in sums.iter_mut().zip(pairs.chunks_exact(2)) {
-                        for (value, weight) in values.iter().zip(pair) {
-                            *sum = sum.wrapping_add(i32::from(*value) * i32::from(*weight));
-                        }
-                    }
-                }
-                let row_unit = panel.row_units[r + tap * unit_step];
-                let units = &panel.column_units[tap * width + first..][..COLUMNS];
-                for ((out, sum), unit) in out.iter_mut().zip(sums).zip(units) {
-                    *out += sum as f32 * (row_unit * unit);
-                }
-            }
-        }
+impl Whole for i16 {
+    #[inline(always)]
+    fn product(input: Self, weight: Self) -> i32 {
+        i32::from(input) * i32::from(weight)
     }
 }
 
@@ -217,43 +188,14 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::panel::MAX_GROUP;
+    use crate::kernel::panel::units::tests::all_give_the_same_bits;
     use crate::kernel::tests::random;
 
-    /// Every number of rows, so that each size of tile is met, and taps that lie apart.
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        let (depth, width, taps, unit_step) = (6, 32, 3, 2);
-        for count in 1..20 {
-            let high = count + MAX_GROUP + (taps - 1) * unit_step;
-            let rows: Vec<i16> =
-                random(1, high * depth).iter().map(|v| i16::round(v * 900.0)).collect();
-            let weights = random(2, taps * depth * width);
-            let weights: Vec<i16> = weights.iter().map(|v| i16::round(v * 9000.0)).collect();
-            let (row_units, column_units) = (random(3, high), random(4, taps * width));
-            let compute = |isa: Isa| {
-                let mut out = vec![f32::NAN; (count + MAX_GROUP) * width];
-                let panel = Panel {
-                    rows: &rows,
-                    row_step: depth,
-                    tap_step: unit_step * depth,
-                    taps,
-                    depth,
-                    weights: &weights,
-                    row_units: &row_units,
-                    column_units: &column_units,
-                    column_starts: &vec![0; taps * width],
-                    width,
-                    count,
-                    out: &mut out,
-                };
-                i16::compute(panel, isa);
-                out[..count * width].iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
-            };
-            let all = Isa::all().into_iter().map(compute).collect::<Vec<_>>();
-            assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{count}");
-            assert!(all[0].iter().all(|bits| f32::from_bits(*bits).is_finite()), "{count}");
-        }
+        all_give_the_same_bits(|seed, n| {
+            random(seed, n).iter().map(|v| i16::round(v * 2000.0)).collect()
+        });
     }
 
     /// The worst that can come: every input the largest, and every weight with its sign.

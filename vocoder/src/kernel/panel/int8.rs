@@ -12,10 +12,9 @@ use pulp::Simd;
 
 #[cfg(target_arch = "x86_64")]
 use super::group;
-use super::units::{ROUNDER, largest, unit};
+use super::units::{self, ROUNDER, Whole, unit};
 use super::{Panel, Value};
 use crate::engine::Isa;
-use crate::kernel::rows::seen;
 use crate::kernel::winograd::{self, POINTS, Points};
 
 /// Units in the largest magnitude of a row or column.
@@ -23,9 +22,6 @@ const MOST: f32 = 127.0;
 
 /// What an input has more: it is stored as the byte without a sign that the sum is.
 const OFFSET: i32 = 128;
-
-/// Columns of the obvious way.
-const COLUMNS: usize = 16;
 
 impl Value for i8 {
     const DEPTH: usize = 4;
@@ -44,12 +40,7 @@ impl Value for i8 {
 
     #[inline(always)]
     fn pack_row<const LEAKY: bool>(row: &[f32], to: &mut [Self]) -> f32 {
-        let unit = unit(largest::<LEAKY>(&[row]) / MOST);
-        let scale = 1.0 / unit;
-        for (to, &v) in to.iter_mut().zip(row) {
-            *to = Self::round_input(seen::<LEAKY>(v) * scale);
-        }
-        unit
+        units::pack_row::<Self, LEAKY>(row, to, MOST)
     }
 
     #[inline(always)]
@@ -91,38 +82,14 @@ impl Value for i8 {
             unsafe { x86::compute(panel) };
             return;
         }
-        isa.arch().dispatch(|| plain(panel));
+        isa.arch().dispatch(|| units::plain(panel, isa));
     }
 }
 
-/// The obvious way, for other processors and for tests. Equal to the other, bit for bit.
-#[inline(always)]
-fn plain(panel: Panel<'_, i8>) {
-    let unit_step = panel.unit_step();
-    let Panel { rows, row_step, tap_step, taps, depth, weights, width, count, out, .. } = panel;
-    for r in 0..count {
-        for first in (0..width).step_by(COLUMNS) {
-            let out = &mut out[r * width + first..][..COLUMNS];
-            out.fill(0.0);
-            for tap in 0..taps {
-                let row = &rows[r * row_step + tap * tap_step..][..depth];
-                let mut sums = [0i32; COLUMNS];
-                sums.copy_from_slice(&panel.column_starts[tap * width + first..][..COLUMNS]);
-                for (c, values) in row.chunks_exact(4).enumerate() {
-                    let weights = &weights[(tap * depth + 4 * c) * width + 4 * first..];
-                    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(4)) {
-                        for (value, weight) in values.iter().zip(weights) {
-                            *sum += i32::from(*value as u8) * i32::from(*weight);
-                        }
-                    }
-                }
-                let row_unit = panel.row_units[r + tap * unit_step];
-                let units = &panel.column_units[tap * width + first..][..COLUMNS];
-                for ((out, sum), unit) in out.iter_mut().zip(sums).zip(units) {
-                    *out += sum as f32 * (row_unit * unit);
-                }
-            }
-        }
+impl Whole for i8 {
+    #[inline(always)]
+    fn product(input: Self, weight: Self) -> i32 {
+        i32::from(input as u8) * i32::from(weight)
     }
 }
 
@@ -244,48 +211,15 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::panel::MAX_GROUP;
+    use crate::kernel::panel::units::tests::all_give_the_same_bits;
     use crate::kernel::tests::random;
     use crate::kernel::winograd::tests::{Calm, sums};
 
-    fn bytes(seed: u64, len: usize) -> Vec<i8> {
-        random(seed, len).iter().map(|v| (v.to_bits() >> 3) as i8).collect()
-    }
-
-    /// Every number of rows, so that each size of tile is met, each width, and taps that lie apart.
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        let (depth, taps, unit_step) = (12, 3, 2);
-        for (count, width) in (1..20).flat_map(|count| [16, 32, 48, 64].map(|w| (count, w))) {
-            let high = count + MAX_GROUP + (taps - 1) * unit_step;
-            let rows = bytes(1, high * depth);
-            let weights = bytes(2, taps * depth * width);
-            let (row_units, column_units) = (random(3, high), random(4, taps * width));
-            let starts: Vec<i32> =
-                random(5, taps * width).iter().map(|v| (v * 1e4) as i32).collect();
-            let compute = |isa: Isa| {
-                let mut out = vec![f32::NAN; (count + MAX_GROUP) * width];
-                let panel = Panel {
-                    rows: &rows,
-                    row_step: depth,
-                    tap_step: unit_step * depth,
-                    taps,
-                    depth,
-                    weights: &weights,
-                    row_units: &row_units,
-                    column_units: &column_units,
-                    column_starts: &starts,
-                    width,
-                    count,
-                    out: &mut out,
-                };
-                i8::compute(panel, isa);
-                out[..count * width].iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
-            };
-            let all = Isa::all().into_iter().map(compute).collect::<Vec<_>>();
-            assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{count} {width}");
-            assert!(all[0].iter().all(|bits| f32::from_bits(*bits).is_finite()), "{count} {width}");
-        }
+        all_give_the_same_bits(|seed, n| {
+            random(seed, n).iter().map(|v| (v.to_bits() >> 3) as i8).collect()
+        });
     }
 
     #[test]
