@@ -15,7 +15,8 @@ use vocoder_tests::voices::{mel, steady_voice};
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
-/// Allocations and releases of the pieces after the first 12.
+/// Allocations and releases of the pieces after the first 24: six blocks of those networks that render in
+/// blocks.
 fn of_a_piece(padding: Padding, sampler: &str, precision: Precision, steps: usize) -> Vec<usize> {
     let voice = steady_voice("eighth", padding, PriorConfig::Energy { floor: 1e-3 });
     let settings = Settings {
@@ -24,13 +25,13 @@ fn of_a_piece(padding: Padding, sampler: &str, precision: Precision, steps: usiz
         chunk_frames: 4,
         ..rendering::settings(sampler)
     };
-    let mel = mel(72);
+    let mel = mel(144);
     let mut renderer = Renderer::new(&voice, &Device::Cpu, settings).unwrap();
     // On one thread, so that all work is seen.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
-        let pieces = (0..18).map(|piece| part(&mel, 4 * piece..4 * piece + 4));
-        pieces.map(|piece| count(|| renderer.push(&piece).unwrap()).0).skip(12).collect()
+        let pieces = (0..36).map(|piece| part(&mel, 4 * piece..4 * piece + 4));
+        pieces.map(|piece| count(|| renderer.push(&piece).unwrap()).0).skip(24).collect()
     })
 }
 

@@ -80,6 +80,40 @@ fn each_frame_gives_its_samples_at_the_stated_time() {
     }
 }
 
+/// In any precision, of a network wide enough for tiles, frame by frame and in uneven blocks.
+#[test]
+fn streams_equal_the_whole_in_every_precision() {
+    let mel = mel(40);
+    let bands = mel.config.n_mels;
+    let voice = steady_voice("stream-quarter", Padding::Causal { look_ahead: 1 }, PRIOR);
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int16, Precision::Int8] {
+        for polish in ["0", "2:1"] {
+            let polish = polish.parse().unwrap();
+            let settings = Settings { polish, precision, ..settings(Start::Noise) };
+            let whole = Settings { chunk_frames: 1000, ..settings.clone() };
+            let expected =
+                Renderer::new(&voice, &Device::Cpu, whole).unwrap().render(&mel).unwrap();
+            let mut renderer = Renderer::new(&voice, &Device::Cpu, settings).unwrap();
+            for blocks in [&[1][..], &[4], &[3, 1, 7, 2]] {
+                let mut sound = Vec::new();
+                let (mut at, mut blocks) = (0, blocks.iter().cycle());
+                while at < mel.frames {
+                    let end = mel.frames.min(at + blocks.next().unwrap());
+                    let block = mel.data[at * bands..end * bands].to_vec();
+                    let block = Mel::new(mel.config.clone(), block).unwrap();
+                    sound.extend(renderer.push(&block).unwrap());
+                    at = end;
+                }
+                sound.extend(renderer.finish().unwrap());
+                let off = sound.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+                let worst = off.fold(0.0, f32::max);
+                assert!(worst < 1e-4, "{precision}, polish {polish}: {worst}");
+                assert!(precision == Precision::F32 || worst == 0.0, "{precision}: {worst}");
+            }
+        }
+    }
+}
+
 /// The same with a polish, which waits for as many frames as it looks ahead.
 #[test]
 fn a_polish_of_frames_keeps_the_stated_time() {

@@ -1,6 +1,7 @@
 //! One convolution of the network, with what comes right before and after it.
 
 mod form;
+mod grid;
 mod task;
 
 use std::cell::RefCell;
@@ -10,6 +11,8 @@ use crate::kernel::panel::Value;
 use crate::kernel::winograd::{POINTS, TILE};
 use crate::kernel::{LANES, panel_width};
 use form::Form;
+pub(super) use grid::Arrival;
+use grid::{Grid, tiles};
 use task::Task;
 
 /// Most channels of a row: zeros stand for rows outside the signal.
@@ -35,6 +38,8 @@ pub(super) struct Conv<T> {
     form: Form<T>,
     /// The direct form as well, where `form` is tiles and rows may come a few at a time.
     few: Option<Form<T>>,
+    /// Where tiles begin.
+    grid: Grid,
     /// `[co]` with padding.
     bias: Vec<f32>,
 }
@@ -83,35 +88,43 @@ pub(super) struct Epilogue<'a> {
 }
 
 impl<T: Scratched> Conv<T> {
-    /// Packs `weight` `[taps, ci, co]` for `isa` and for the form that is fastest for the shape; `few`: rows
-    /// may come a few at a time, so that the form depends on how many there are.
+    /// Packs `weight` `[taps, ci, co]` for `isa` and for the form that is fastest for the shape and for how
+    /// rows come.
     pub fn new(
         isa: Isa,
         (taps, ci, co): (usize, usize, usize),
         weight: &[f32],
         bias: &[f32],
         (dilation, left): (usize, usize),
-        few: bool,
+        arrival: Arrival,
     ) -> Self {
         let wide = co.next_multiple_of(LANES);
         let mut bias = bias.to_vec();
         bias.resize(wide, 0.0);
         let (depth, width) = (ci.next_multiple_of(T::DEPTH), panel_width(wide));
-        let tiled = tiles_pay::<T>(taps, ci, co);
+        let mut tiled = tiles_pay::<T>((taps, ci, co), arrival.alone);
+        if arrival.alone {
+            tiled &= !direct_pays(taps, arrival.frame, dilation);
+        }
+        let few = tiled && !arrival.alone && arrival.frame <= FEW_ROWS;
         let pack = |tiled| Form::pack(isa, (taps, ci, co), weight, tiled);
-        let (form, few) = (pack(tiled), (few && tiled).then(|| pack(false)));
-        Conv { ci, co, taps, dilation, left, depth, width, form, few, bias }
+        let (form, few) = (pack(tiled), few.then(|| pack(false)));
+        let grid = Grid::new(dilation, arrival);
+        Conv { ci, co, taps, dilation, left, depth, width, form, few, grid, bias }
     }
 
     /// The form that is faster for `rows` rows.
     fn form(&self, rows: usize) -> &Form<T> {
-        let in_tiles = POINTS * tiles(rows, self.dilation).max(LEAST_GROUP);
-        let in_rows = self.taps * rows.max(LEAST_GROUP);
         match &self.few {
-            // Tiles have twice the weights to read.
-            Some(direct) if in_rows <= in_tiles => direct,
+            Some(direct) if direct_pays(self.taps, rows, self.dilation) => direct,
             _ => &self.form,
         }
+    }
+
+    /// The last row up to `end` up to which rows may be computed before the next ones: any, or where tiles
+    /// begin.
+    pub fn whole(&self, end: usize) -> usize {
+        if self.form.tiled { self.grid.floor(end) } else { end }
     }
 
     /// Rows that it looks ahead.
@@ -142,39 +155,40 @@ impl<T: Scratched> Conv<T> {
         }
         let threads = rayon::current_num_threads();
         let form = self.form(rows);
-        let (unit, products) =
-            if form.tiled { (TILE * self.dilation, POINTS.div_ceil(TILE)) } else { (1, 1) };
+        let unit = if form.tiled { TILE * self.dilation } else { 1 };
+        let products = if form.tiled { POINTS.div_ceil(TILE) } else { 1 };
         let per_row = products * self.depth * size_of::<T>();
         let most = (TASK_BYTES / per_row).max(1);
         let tasks = rows.div_ceil(most).next_multiple_of(threads);
         let per_task = rows.div_ceil(tasks).next_multiple_of(unit);
-        self.split((isa, form), input, (from, 0, per_task), epilogue, raw, out);
+        let place = (from, 0, rows.div_ceil(per_task));
+        self.split((isa, form, per_task), input, place, epilogue, raw, out);
     }
 
-    /// Halves the rows until a task is left; `(first row of the clip, first row of the epilogue, rows
-    /// of a task)`.
+    /// Halves the rows until a task is left, of about so many rows; `(first row of the clip, first row of
+    /// the epilogue, tasks)`.
     fn split(
         &self,
-        (isa, form): (Isa, &Form<T>),
+        how @ (isa, form, per_task): (Isa, &Form<T>, usize),
         input: Input<'_>,
-        (from, at, per_task): (usize, usize, usize),
+        (from, at, tasks): (usize, usize, usize),
         epilogue: Epilogue<'_>,
         raw: &mut [f32],
         out: &mut [f32],
     ) {
-        let tasks = (out.len() / self.co).div_ceil(per_task);
         if tasks > 1 {
-            let rows = tasks / 2 * per_task;
+            let half = tasks / 2;
+            // Tiles may begin earlier, by less than a task.
+            let begin = from + half * per_task;
+            let begin = if form.tiled { self.grid.floor(begin) } else { begin };
+            let rows = begin - from;
             let (left, right) = out.split_at_mut(rows * self.co);
             let (raw_left, raw_right) = raw.split_at_mut((rows * self.co).min(raw.len()));
             rayon::join(
+                || self.split(how, input, (from, at, half), epilogue, raw_left, left),
                 || {
-                    let place = (from, at, per_task);
-                    self.split((isa, form), input, place, epilogue, raw_left, left);
-                },
-                || {
-                    let place = (from + rows, at + rows, per_task);
-                    self.split((isa, form), input, place, epilogue, raw_right, right);
+                    let place = (begin, at + rows, tasks - half);
+                    self.split(how, input, place, epilogue, raw_right, right);
                 },
             );
             return;
@@ -198,17 +212,29 @@ impl<T: Scratched> Conv<T> {
 
 /// Whether tiles are faster than the direct form for a shape. Measured in whole networks (`vocoder
 /// bench`): for narrower layers the transforms cost more than the multiplications that they save.
-fn tiles_pay<T: Value>(taps: usize, ci: usize, co: usize) -> bool {
-    taps == 3 && ci.min(co) >= if T::DEPTH == 1 || T::SCALED { 32 } else { 96 }
+fn tiles_pay<T: Value>((taps, ci, co): (usize, usize, usize), alone: bool) -> bool {
+    let least = match T::DEPTH {
+        // Of tiles that end with each frame more are not full.
+        4 if alone => 64,
+        2 if !T::SCALED => 96,
+        _ => 32,
+    };
+    taps == 3 && ci.min(co) >= least
 }
+
+/// Rows of a frame up to which convolutions are packed for few rows as well: below this, tiles are half
+/// empty, and reading their weights, which are twice as many, takes longer than multiplying.
+const FEW_ROWS: usize = 12;
 
 /// Rows that take register tiles ([`Panel`](crate::kernel::panel::Panel)) no longer than fewer: each sum waits
 /// for the one before.
 const LEAST_GROUP: usize = 4;
 
-/// Tiles that cover `rows` rows, phase by phase of the dilation.
-fn tiles(rows: usize, dilation: usize) -> usize {
-    (0..dilation.min(rows)).map(|phase| (rows - phase).div_ceil(dilation).div_ceil(TILE)).sum()
+/// Whether the direct form has no more products than tiles for `rows` rows at a time. Tiles have twice
+/// the weights to read.
+fn direct_pays(taps: usize, rows: usize, dilation: usize) -> bool {
+    let in_tiles = POINTS * tiles(rows, dilation).max(LEAST_GROUP);
+    taps * rows.max(LEAST_GROUP) <= in_tiles
 }
 
 /// Buffers of a thread: packed inputs with their units, and sums.
@@ -242,103 +268,4 @@ scratched!(i16);
 scratched!(i8);
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::kernel::tests::random;
-    use crate::kernel::{ConvShape, plain};
-    use half::bf16;
-    use proptest::prelude::*;
-
-    /// A convolution that has but one form, whatever is fastest.
-    fn in_form<T: Scratched>(
-        isa: Isa,
-        shape: (usize, usize, usize),
-        weight: &[f32],
-        bias: &[f32],
-        place: (usize, usize),
-        tiled: bool,
-    ) -> Conv<T> {
-        let form = Form::pack(isa, shape, weight, tiled);
-        Conv { form, ..Conv::new(isa, shape, weight, bias, place, false) }
-    }
-
-    /// A convolution over a whole signal, in two calls that meet at row `cut`.
-    fn whole<T: Scratched>(isa: Isa, conv: &Conv<T>, x: &[f32], cut: usize) -> Vec<f32> {
-        let rows = x.len() / conv.ci;
-        let input =
-            Input { data: x, first: 0, channels: conv.ci, keep: 1, repeat: 1, leaky: false };
-        let mut out = vec![f32::NAN; rows * conv.co];
-        let (left, right) = out.split_at_mut(cut * conv.co);
-        conv.run(isa, input, 0, Epilogue::default(), &mut [], left);
-        conv.run(isa, input, cut, Epilogue::default(), &mut [], right);
-        out
-    }
-
-    fn worst(a: &[f32], b: &[f32]) -> f32 {
-        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |m, d| if d > m { d } else { m })
-    }
-
-    fn shapes() -> impl Strategy<Value = ConvShape> {
-        (1usize..150, 1usize..20, 1usize..100, 1usize..6, 1usize..9, 0f64..=1.0).prop_map(
-            |(rows, half_ci, co, taps, dilation, lean)| {
-                let left = ((dilation * (taps - 1)) as f64 * lean) as usize;
-                ConvShape { batch: 1, rows, ci: 2 * half_ci, co, taps, dilation, left }
-            },
-        )
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn every_form_equals_the_plain_twin(s in shapes(), seed in 0u64..1000, cut in 0f64..1.0) {
-            let x = random(seed, s.rows * s.ci);
-            let w = random(seed + 1, s.taps * s.ci * s.co);
-            let bias = random(seed + 2, s.co);
-            let expected = plain::forward(&s, &x, &w, Some(&bias));
-            let round = |v: &[f32]| v.iter().map(|v| bf16::round(*v).to_f32()).collect::<Vec<f32>>();
-            let rounded = plain::forward(&s, &round(&x), &round(&w), Some(&bias));
-            let cut = (cut * s.rows as f64) as usize;
-            let scale = ((s.taps * s.ci) as f32).sqrt();
-            for isa in Isa::all() {
-                for tiled in [false, s.taps == 3] {
-                    let (shape, place) = ((s.taps, s.ci, s.co), (s.dilation, s.left));
-                    let conv = in_form::<f32>(isa, shape, &w, &bias, place, tiled);
-                    let error = worst(&whole(isa, &conv, &x, cut), &expected);
-                    prop_assert!(error < 1e-5 * scale, "{isa} f32 tiled {tiled}: {error}");
-                    // The direct form is exact in the rounded factors; in tiles sums of inputs and of
-                    // weights are rounded, each by 2^-9.
-                    let conv = in_form::<bf16>(isa, shape, &w, &bias, place, tiled);
-                    let (twin, most) = if tiled { (&expected, 0.25) } else { (&rounded, 1e-5) };
-                    let error = worst(&whole(isa, &conv, &x, cut), twin);
-                    prop_assert!(error < most * scale, "{isa} bf16 tiled {tiled}: {error}");
-                    // Sums of rounded inputs are exact in tiles; their weights are not.
-                    let conv = in_form::<i16>(isa, shape, &w, &bias, place, tiled);
-                    let most = if tiled { 0.02 } else { 0.004 };
-                    let error = worst(&whole(isa, &conv, &x, cut), &expected);
-                    prop_assert!(error < most * scale, "{isa} int16 tiled {tiled}: {error}");
-                    let conv = in_form::<i8>(isa, shape, &w, &bias, place, tiled);
-                    let most = if tiled { 0.3 } else { 0.1 };
-                    let error = worst(&whole(isa, &conv, &x, cut), &expected);
-                    prop_assert!(error < most * scale, "{isa} int8 tiled {tiled}: {error}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn few_rows_are_computed_directly_and_many_in_tiles() {
-        let weight = random(1, 3 * 128 * 128);
-        let isa = Isa::detect().unwrap();
-        let conv = |few, dilation| {
-            let place = (dilation, 2 * dilation);
-            Conv::<f32>::new(isa, (3, 128, 128), &weight, &[0.0; 128], place, few)
-        };
-        let tiled = |few, dilation, rows| conv(few, dilation).form(rows).tiled;
-        assert_eq!([1, 5, 25].map(|rows| tiled(true, 1, rows)), [false, false, true]);
-        // Of each phase of the dilation there are one or two rows, where a tile computes four.
-        assert_eq!([5, 12, 75].map(|rows| tiled(true, 8, rows)), [false, false, true]);
-        assert_eq!([1, 5, 25].map(|rows| tiled(false, 1, rows)), [true; 3]);
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::Isa;
-use super::conv::{Conv, Scratched};
+use super::conv::{Arrival, Conv, Scratched};
 use crate::kernel::rows::leaky;
 
 /// Rows that one task computes.
@@ -49,7 +49,8 @@ impl<T: Scratched> Expand<T> {
             folded.extend((0..co).map(|o| tap(2, c, o)));
             folded.extend((0..co).map(|o| tap(0, c, o) + tap(1, c, o) + tap(2, c, o)));
         }
-        let products = Conv::new(isa, (1, ci, 3 * co), &folded, &vec![0.0; 3 * co], (1, 0), false);
+        let (no_bias, arrival) = (vec![0.0; 3 * co], Arrival { frame: usize::MAX, alone: false });
+        let products = Conv::new(isa, (1, ci, 3 * co), &folded, &no_bias, (1, 0), arrival);
         Self { products, factor, causal, bias: bias.to_vec() }
     }
 

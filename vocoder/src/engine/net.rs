@@ -2,15 +2,11 @@
 //! [`Network`](crate::network::Network).
 
 use super::Isa;
-use super::conv::{Conv, Scratched};
+use super::conv::{Arrival, Conv, Scratched};
 use super::expand::Expand;
 use crate::config::{ModelConfig, Padding};
 use crate::network::{Weights, encode_level};
 use crate::{Error, Result};
-
-/// Rows of a frame up to which convolutions are packed for few rows as well: below this, tiles are half
-/// empty, and reading their weights, which are twice as many, takes longer than multiplying.
-const FEW_ROWS: usize = 12;
 
 /// Packed weights in precision `T`. The outermost convolutions, which see and tell single samples,
 /// stay in f32.
@@ -73,7 +69,8 @@ impl<T: Scratched> Net<T> {
     /// # Errors
     /// A tensor that can't be read.
     pub fn new(isa: Isa, config: &ModelConfig, weights: &Weights) -> Result<Self> {
-        let pack = Pack { isa, weights, causal: config.padding != Padding::Symmetric };
+        let causal = config.padding != Padding::Symmetric;
+        let pack = Pack { isa, weights, causal, alone: causal && T::ROUNDED };
         let (mut film, mut down) = (Vec::new(), Vec::new());
         // Rows of a frame of mel, block by block.
         let mut rows: usize = config.factors.iter().product();
@@ -122,7 +119,7 @@ impl<T: Scratched> Net<T> {
                 Padding::Symmetric => None,
                 Padding::Causal { look_ahead } => Some(look_ahead),
             },
-            mel: pack.conv("mel", 1)?,
+            mel: pack.conv_of_rows("mel", 1, 1)?,
             stem: pack.conv("stem", 1)?,
             down,
             film,
@@ -168,6 +165,8 @@ struct Pack<'a> {
     isa: Isa,
     weights: &'a Weights,
     causal: bool,
+    /// What is rounded depends on no rows that come later: see [`Arrival::alone`].
+    alone: bool,
 }
 
 impl Pack<'_> {
@@ -187,18 +186,18 @@ impl Pack<'_> {
         self.conv_of_rows(name, dilation, usize::MAX)
     }
 
-    /// A convolution of which there are `rows` rows a frame: fewer than are worth tiles in a stream of
-    /// single frames.
+    /// A convolution of which there are `frame` rows a frame.
     fn conv_of_rows<U: Scratched>(
         &self,
         name: &str,
         dilation: usize,
-        rows: usize,
+        frame: usize,
     ) -> Result<Conv<U>> {
         let (weight, shape, bias) = self.read(name)?;
         let span = dilation * (shape.0 - 1);
         let left = if self.causal { span } else { span / 2 };
-        Ok(Conv::new(self.isa, shape, &weight, &bias, (dilation, left), rows <= FEW_ROWS))
+        let arrival = Arrival { frame, alone: self.alone };
+        Ok(Conv::new(self.isa, shape, &weight, &bias, (dilation, left), arrival))
     }
 
     fn expand<U: Scratched>(&self, name: &str, factor: usize) -> Result<Expand<U>> {

@@ -57,6 +57,9 @@ pub(crate) trait Value: Copy + Default + Send + Sync + 'static {
     /// Neighbouring channels that one instruction multiplies.
     const DEPTH: usize;
 
+    /// Whether values have fewer bits than what they are made of.
+    const ROUNDED: bool = Self::DEPTH > 1;
+
     /// Whether values are multiples of a unit that each row of inputs, and each column of weights, has
     /// for itself. Of other values it is 1.
     const SCALED: bool = false;

@@ -19,6 +19,10 @@ const MOST_SAMPLES: usize = 4800;
 pub(super) struct Flow {
     engine: Engine,
     look_ahead: usize,
+    /// All blocks but the last have [`MOST_SAMPLES`], whatever the chunk. Where products are rounded, a
+    /// symmetric network's sound depends on where blocks end by more than the sums' own rounding; a causal one's
+    /// does not.
+    even: bool,
     /// Frames that the engine took.
     fed: usize,
     /// The chain's start for the frames after them, as far as it is made.
@@ -36,6 +40,7 @@ impl Flow {
         let mut engine = Engine::new(model, weights, settings.precision, sampler, settings.seed)?;
         engine.guide(Guidance::new(voice, settings.guidance)?);
         Ok(Self {
+            even: model.padding == Padding::Symmetric && engine.precision() != Precision::F32,
             engine,
             look_ahead: match voice.model.padding {
                 Padding::Symmetric => 0,
@@ -64,7 +69,7 @@ impl Flow {
         let ahead = clip.margin().max(self.look_ahead);
         let chunk = clip.settings.chunk_frames;
         let most = (MOST_SAMPLES / clip.mel.hop).max(1);
-        let least = chunk.min(most);
+        let least = if self.even { most } else { chunk.min(most) };
         // Sums in another order are off by rounding, and a polish that goes on from what it settled makes
         // another sound of that: with one, all blocks are alike, however frames come.
         let most = if matches!(clip.settings.polish, Polish::Frames { .. }) { least } else { most };

@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::form::Form;
-use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS, tiles};
+use super::{Conv, Epilogue, Input, Scratch, Scratched, ZEROS};
 use crate::engine::Isa;
 use crate::kernel::LANES;
 use crate::kernel::panel::{MAX_GROUP, Panel};
@@ -109,26 +109,36 @@ impl<T: Scratched> Task<'_, T> {
             }
             return rows;
         }
-        let count = tiles(rows, dilation);
+        let grid = self.conv.grid;
+        let count = grid.tiles(self.from..self.from + rows, dilation);
         let stride = (count + MAX_GROUP) * depth;
         at_least(inputs, POINTS * stride + MAX_GROUP * depth);
         let high = count + MAX_GROUP;
         at_least(units, POINTS * high);
-        let mut at = 0;
-        for phase in 0..dilation.min(rows) {
-            for output in (phase..rows).step_by(TILE * dilation) {
-                let mut taken = [&ZEROS[..ci]; POINTS];
-                for (i, row) in taken.iter_mut().enumerate() {
-                    *row = self.input.row(first + (output + i * dilation) as isize);
+        let (mut at, mut start) = (0, 0);
+        while start < rows {
+            let part = grid.part(self.from + start, rows - start);
+            for phase in 0..dilation.min(part) {
+                for output in (phase..part).step_by(TILE * dilation) {
+                    // Of rows that only outputs beyond the part would read, a tile sees nothing.
+                    let seen = (part - output).div_ceil(dilation) + POINTS - TILE;
+                    let mut taken = [&ZEROS[..ci]; POINTS];
+                    for (i, row) in taken.iter_mut().enumerate() {
+                        if i < seen {
+                            let at = start + output + i * dilation;
+                            *row = self.input.row(first + at as isize);
+                        }
+                    }
+                    let to = &mut inputs[at * depth..];
+                    let of_tile = T::pack_tile::<S, LEAKY>(simd, &taken, to, stride, ci);
+                    for (p, unit) in of_tile.into_iter().enumerate() {
+                        units[p * high + at] = unit;
+                        to[p * stride..][ci..depth].fill(T::default());
+                    }
+                    at += 1;
                 }
-                let to = &mut inputs[at * depth..];
-                let of_tile = T::pack_tile::<S, LEAKY>(simd, &taken, to, stride, ci);
-                for (p, unit) in of_tile.into_iter().enumerate() {
-                    units[p * high + at] = unit;
-                    to[p * stride..][ci..depth].fill(T::default());
-                }
-                at += 1;
             }
+            start += part;
         }
         count
     }
@@ -170,29 +180,34 @@ impl<T: Scratched> Task<'_, T> {
             }
             return;
         }
-        let mut at = 0;
-        for phase in 0..dilation.min(rows) {
-            for first in (phase..rows).step_by(TILE * dilation) {
-                let count = TILE.min((rows - first).div_ceil(dilation));
-                let sums = &sums[at * WIDTH..];
-                for n in (0..whole).step_by(LANES) {
-                    let tile = winograd::outputs::<LANES>(T::POINTS, &sums[n..], stride);
-                    // In registers, if the compiler knows which row it is.
-                    for which in 0..TILE {
-                        if which < count {
-                            let row = first + which * dilation;
-                            finish.columns::<LANES>(row, column + n, tile[which]);
+        let (mut at, mut start) = (0, 0);
+        while start < rows {
+            let part = self.conv.grid.part(self.from + start, rows - start);
+            for phase in 0..dilation.min(part) {
+                for output in (phase..part).step_by(TILE * dilation) {
+                    let count = TILE.min((part - output).div_ceil(dilation));
+                    let first = start + output;
+                    let sums = &sums[at * WIDTH..];
+                    for n in (0..whole).step_by(LANES) {
+                        let tile = winograd::outputs::<LANES>(T::POINTS, &sums[n..], stride);
+                        // In registers, if the compiler knows which row it is.
+                        for which in 0..TILE {
+                            if which < count {
+                                let row = first + which * dilation;
+                                finish.columns::<LANES>(row, column + n, tile[which]);
+                            }
                         }
                     }
-                }
-                for n in whole..live {
-                    let tile = winograd::outputs::<1>(T::POINTS, &sums[n..], stride);
-                    for (which, &values) in tile[..count].iter().enumerate() {
-                        finish.columns::<1>(first + which * dilation, column + n, values);
+                    for n in whole..live {
+                        let tile = winograd::outputs::<1>(T::POINTS, &sums[n..], stride);
+                        for (which, &values) in tile[..count].iter().enumerate() {
+                            finish.columns::<1>(first + which * dilation, column + n, values);
+                        }
                     }
+                    at += 1;
                 }
-                at += 1;
             }
+            start += part;
         }
     }
 }

@@ -59,7 +59,10 @@ impl Run {
             end = end.min(film.end());
         }
         let start = out.end();
-        let end = end.clamp(start, start.saturating_add(self.most));
+        let mut end = end.clamp(start, start.saturating_add(self.most));
+        if !self.ended {
+            end = conv.whole(end).max(start);
+        }
         if end > start {
             let input = Input {
                 data: from.line.data(),
