@@ -100,6 +100,20 @@ proptest! {
     }
 }
 
+/// Small chunks of symmetric networks in fewer bits, which round more than sums in another order do.
+#[test]
+fn small_chunks_round_as_the_whole_does() {
+    let voice = steady_voice("quarter", Padding::Symmetric, PRIORS[1]);
+    let mel = mel(37);
+    for precision in [Precision::Bf16, Precision::Int16, Precision::Int8] {
+        let settings = |chunk| Settings { precision, ..settings(2, "ancestral", chunk) };
+        let whole = render(&voice, settings(1000), &mel);
+        for chunk in [1, 5, 15, 17] {
+            assert!(whole == render(&voice, settings(chunk), &mel), "{precision}, {chunk}");
+        }
+    }
+}
+
 #[test]
 fn the_seed_fixes_the_output_and_another_changes_it() {
     let voice = slim_voice(PRIORS[2], Padding::Symmetric, Resampling::Nearest);

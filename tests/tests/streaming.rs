@@ -93,6 +93,7 @@ fn streams_equal_the_whole_in_every_precision() {
             let whole = Settings { chunk_frames: 1000, ..settings.clone() };
             let expected =
                 Renderer::new(&voice, &Device::Cpu, whole).unwrap().render(&mel).unwrap();
+            let lag = latency(&voice.model, &voice.mel, &Start::Noise, STEPS, polish).frames;
             let mut renderer = Renderer::new(&voice, &Device::Cpu, settings).unwrap();
             for blocks in [&[1][..], &[4], &[3, 1, 7, 2]] {
                 let mut sound = Vec::new();
@@ -103,6 +104,8 @@ fn streams_equal_the_whole_in_every_precision() {
                     let block = Mel::new(mel.config.clone(), block).unwrap();
                     sound.extend(renderer.push(&block).unwrap());
                     at = end;
+                    let due = at.saturating_sub(lag) * mel.config.hop;
+                    assert_eq!(sound.len(), due, "{precision}, polish {polish}, {at} frames");
                 }
                 sound.extend(renderer.finish().unwrap());
                 let off = sound.iter().zip(&expected).map(|(a, b)| (a - b).abs());
