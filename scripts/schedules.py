@@ -67,7 +67,9 @@ def main():
     heads = ["schedule", "sampler", "steps", "first level", "PESQ-WB", "ours leads by", *(head for *_, head in OWN)]
     print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
     for row in rivals + longer:
-        cells = [row["by"], row["sampler"], str(row["steps"]), f"{row['schedule'][0]:.3f}"]
+        schedule = row["schedule"]
+        levels = schedule["levels"] if isinstance(schedule, dict) else schedule
+        cells = [row["by"], row["sampler"], str(row["steps"]), f"{levels[0]:.3f}"]
         for key, of, digits, _ in figures:
             cell = f"{of(row):.{digits}f}"
             is_best = row in rivals and round(of(row), digits) == best[key]

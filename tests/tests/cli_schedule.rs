@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
-use vocoder::schedule::FIRST_LEVEL;
+use vocoder::schedule::{FIRST_LEVEL, Schedule};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 use vocoder_tests::arguments;
@@ -32,19 +32,20 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
     let distance = |row: &Value| row["distance"]["total"].as_f64().unwrap();
     // The network is untrained: the less it does, the better.
     assert!(distance(&rows[0]) <= distance(&rows[2]) && distance(&rows[2]) < distance(&rows[1]));
-    let level = rows[2]["schedule"][0].as_f64().unwrap();
-    assert!(level > 0.95, "{level}");
+    let learned: Schedule = serde_json::from_value(rows[2]["schedule"].clone()).unwrap();
+    let level = learned.levels()[0];
+    assert!(level > 0.95 && learned.scale(0) < 1.0, "{learned:?}");
 
     // The level is the voice's own now; what is known stays, bit for bit.
     let again = learn(&["2", "1"], &[]);
     assert_eq!(again.status, 0, "{}", again.stderr);
     assert!(again.stderr.contains("1 steps: known already"), "{}", again.stderr);
     let voice_now = Voice::load(&out).unwrap();
-    assert_eq!(voice_now.schedules[&1], [level]);
+    assert_eq!(voice_now.schedules[&1].levels(), [level]);
     let Start::GriffinLim { iterations: 32, level: fallback } = voice_now.start else {
         panic!("{:?}", voice_now.start)
     };
-    assert_eq!(fallback, voice_now.schedules[&2][0]);
+    assert_eq!(fallback, voice_now.schedules[&2].levels()[0]);
 
     // Another start: what was learned for the one before is of no use.
     let other = learn(&["1"], &["--start", "griffin-lim:0.7:8", "--hold-first"]);
@@ -52,16 +53,21 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
     assert!(other.stderr.contains("dropping the schedules"), "{}", other.stderr);
     let voice_now = Voice::load(&out).unwrap();
     assert_eq!(voice_now.schedules.len(), 1);
-    assert!((voice_now.schedules[&1][0] - 0.7).abs() < 1e-9, "{:?}", voice_now.schedules);
+    assert!((voice_now.schedules[&1].levels()[0] - 0.7).abs() < 1e-9, "{:?}", voice_now.schedules);
 
-    // From noise, the first level is learned as well, or held where unit noise is what is expected.
+    // From noise, the first level is learned as well, or held where unit noise is what is expected; so are
+    // scales.
     let held = learn(&["1"], &["--start", "noise", "--hold-first"]);
     assert_eq!(held.status, 0, "{}", held.stderr);
-    assert!((Voice::load(&out).unwrap().schedules[&1][0] - FIRST_LEVEL).abs() < 1e-9);
+    let scaled = Voice::load(&out).unwrap().schedules[&1].clone();
+    assert!((scaled.levels()[0] - FIRST_LEVEL).abs() < 1e-9 && scaled.has_scales(), "{scaled:?}");
+    let plain = learn(&["1"], &["--start", "noise", "--hold-first", "--levels-only", "--force"]);
+    assert!(!Voice::load(&out).unwrap().schedules[&1].has_scales());
+    assert!(distance(&json(&held.stdout)[2]) < distance(&json(&plain.stdout)[2]));
     let free = learn(&["1"], &["--start", "noise", "--force"]);
     let rows = json(&free.stdout);
     assert!(distance(&rows[2]) < distance(&rows[1]), "{rows}");
-    assert!(Voice::load(&out).unwrap().schedules[&1][0] > 2.0 * FIRST_LEVEL);
+    assert!(Voice::load(&out).unwrap().schedules[&1].levels()[0] > 2.0 * FIRST_LEVEL);
 
     // Another sampler wants other levels, and is what the voice is then rendered by.
     let other = learn(&["1"], &["--sampler", "dpm++2m"]);
@@ -82,7 +88,7 @@ fn levels_for_noise_are_learned_beside_the_voices_own() {
     let folder = tempfile::tempdir().unwrap();
     let mut voice = Voice::load(&tiny_voice(folder.path())).unwrap();
     voice.start = Start::GriffinLim { iterations: 32, level: 0.9 };
-    voice.schedules = [(2, vec![0.9, 0.95])].into();
+    voice.schedules = [(2, Schedule::explicit([0.9, 0.95]).unwrap())].into();
     let path = folder.path().join("voice.safetensors");
     voice.save(&path, vocoder::voice::Precision::Half).unwrap();
     let learn = |more: &[&str]| {
@@ -98,7 +104,8 @@ fn levels_for_noise_are_learned_beside_the_voices_own() {
         (now.start, now.sampler, &now.schedules),
         (voice.start, voice.sampler, &voice.schedules)
     );
-    let level = now.from_noise.unwrap().schedules[&1][0];
+    let learned = now.from_noise.unwrap().schedules[&1].clone();
+    let level = learned.levels()[0];
     let again = learn(&["--start", "noise", "--beside"]);
     assert!(again.stderr.contains("1 steps: known already"), "{}", again.stderr);
 
@@ -125,7 +132,7 @@ fn levels_for_noise_are_learned_beside_the_voices_own() {
     let (sampler, sound) = render(&["--start", "noise"]);
     assert_eq!(sampler, "dpm++2m");
     let levels = folder.path().join("levels.json");
-    std::fs::write(&levels, format!(r#"{{"levels": [{level}]}}"#)).unwrap();
+    std::fs::write(&levels, serde_json::to_string(&learned).unwrap()).unwrap();
     let named = ["--start", "noise", "--sampler", "dpm++2m", "--schedule"];
     let (_, same) = render(&[&named[..], &[levels.to_str().unwrap()]].concat());
     assert!(sound == same);

@@ -6,6 +6,7 @@ use vocoder::config::ModelConfig;
 use vocoder::mel::MelConfig;
 use vocoder::network::initial_weights;
 use vocoder::prior::PriorConfig;
+use vocoder::schedule::Schedule;
 use vocoder::start::Start;
 use vocoder::voice::{Chain, Precision, Provenance, Voice};
 
@@ -22,10 +23,14 @@ fn voice() -> Voice {
         audio_seconds: 3.5,
         training: "seed = 1\n".into(),
     };
-    let schedules = [(1, vec![0.05]), (3, vec![0.05, 0.5, 0.99])].into();
+    let schedules = [(1, levels(&[0.05])), (3, levels(&[0.05, 0.5, 0.99]))].into();
     let (start, sampler) = Default::default();
     let fields = Voice::new(model, mel, weights);
     Voice { start, polish: 1, sampler, schedules, provenance, ..fields }
+}
+
+fn levels(levels: &[f64]) -> Schedule {
+    Schedule::explicit(levels).unwrap()
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -94,7 +99,7 @@ fn levels_for_noise_lie_beside_those_of_another_start() {
     assert_eq!(voice.learned(Start::Noise, 3), None);
     assert_eq!(voice.sampler_from(Start::Noise), voice.sampler);
     let sampler = "sde-dpm++2m".parse().unwrap();
-    let schedules = [(3, vec![0.08, 0.4, 0.9])].into();
+    let schedules = [(3, levels(&[0.08, 0.4, 0.9]))].into();
     voice.from_noise = Some(Chain { sampler, schedules });
     assert_ne!(voice.content_hash().unwrap(), without);
     let bytes = voice.to_bytes(Precision::Half).unwrap();

@@ -74,10 +74,14 @@ impl Distiller {
         let levels = match kind {
             // A teacher that was distilled itself knows its own levels alone.
             Distillation::Progressive { steps } if is_student(teacher, 2 * steps) => {
-                teacher.schedule(2 * steps)?.into()
+                teacher.schedule(2 * steps)?.levels().to_vec()
             }
-            Distillation::Progressive { steps } => Schedule::plain(2 * steps, FIRST_LEVEL)?.into(),
-            Distillation::Consistency { levels } => Schedule::plain(levels, FIRST_LEVEL)?.into(),
+            Distillation::Progressive { steps } => {
+                Schedule::plain(2 * steps, FIRST_LEVEL)?.levels().to_vec()
+            }
+            Distillation::Consistency { levels } => {
+                Schedule::plain(levels, FIRST_LEVEL)?.levels().to_vec()
+            }
             Distillation::Guidance { weight } => {
                 guidance = Guidance::new(teacher, weight as f32)?;
                 Vec::new()
@@ -113,9 +117,14 @@ impl Distiller {
     }
 
     /// The schedules that the student is made for, by number of steps.
-    pub fn schedules(&self) -> BTreeMap<usize, Vec<f64>> {
-        match self.kind {
-            Distillation::Progressive { steps } => BTreeMap::from([(steps, self.levels())]),
+    ///
+    /// # Errors
+    /// Levels that make no schedule.
+    pub fn schedules(&self) -> Result<BTreeMap<usize, Schedule>> {
+        Ok(match self.kind {
+            Distillation::Progressive { steps } => {
+                BTreeMap::from([(steps, Schedule::explicit(self.levels())?)])
+            }
             Distillation::Guidance { .. } => self.chain.schedules.clone(),
             Distillation::Consistency { .. } => {
                 let (first, last) = (lambda(FIRST_LEVEL), lambda(PLAIN_LAST_LEVEL));
@@ -123,10 +132,13 @@ impl Distiller {
                     0 => FIRST_LEVEL,
                     _ => level_of_lambda(first + (last - first) * i as f64 / steps as f64),
                 };
-                let schedule = |steps| (steps, (0..steps).map(|i| level(i, steps)).collect());
-                CONSISTENCY_STEPS.into_iter().map(schedule).collect()
+                let schedule = |steps| {
+                    let levels: Vec<f64> = (0..steps).map(|i| level(i, steps)).collect();
+                    Ok((steps, Schedule::explicit(levels)?))
+                };
+                CONSISTENCY_STEPS.into_iter().map(schedule).collect::<Result<_>>()?
             }
-        }
+        })
     }
 
     /// `batch` with the noise that the student should predict in the place of the true one. Its levels

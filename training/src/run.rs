@@ -285,7 +285,7 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
         start: Default::default(),
         polish: distiller.map_or(0, Distiller::polish),
         sampler: distiller.map(Distiller::sampler).unwrap_or_default(),
-        schedules: distiller.map(Distiller::schedules).unwrap_or_default(),
+        schedules: distiller.map(Distiller::schedules).transpose()?.unwrap_or_default(),
         from_noise: None,
         provenance: Provenance {
             steps: progress.origin.steps + progress.step,

@@ -7,7 +7,8 @@
 //! unless it is held: a chain that starts from noise at a level of which the network expects signal
 //! breaks the promise that the start makes ([prior mismatch](vocoder::schedule)), and a network that is
 //! far from converged may sound better so than by long steps through levels that it has hardly learned.
-//! What the learner finds says which.
+//! What the learner finds says which. So are the [scales](Schedule::scale) of the predicted noise, unless they are
+//! held at 1: levels alone trade disturbance for weak bands that are too weak, scales mend these.
 
 mod bilateral;
 mod bound;
@@ -22,13 +23,14 @@ use candle_core::Device;
 use judge::Judge;
 pub use judge::{CLIP_SECONDS, Distance};
 pub use rivals::rivals;
-use search::{Found, descend};
+pub use search::Held;
+use search::{Candidate, Found, descend};
 use std::sync::OnceLock;
 use vocoder::engine::Precision;
 use vocoder::griffin_lim::GriffinLim;
 use vocoder::render::{Polish, Renderer, Settings};
 use vocoder::sampler::{Clip as Clipping, SamplerKind};
-use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda, level_of_lambda};
+use vocoder::schedule::{FIRST_LEVEL, Schedule, lambda};
 use vocoder::start::Start;
 use vocoder::voice::Voice;
 use vocoder::{Error, Result};
@@ -62,8 +64,7 @@ pub struct Learner<'a> {
     device: Device,
     sampler: SamplerKind,
     start: Start,
-    /// Whether the first level stays as it is.
-    tied: bool,
+    held: Held,
     judge: Judge,
     clips: Vec<Clip>,
     /// Measured when it is first asked for.
@@ -73,21 +74,21 @@ pub struct Learner<'a> {
 
 impl<'a> Learner<'a> {
     /// Prepares up to `renders` of `clips` to judge candidates by. Chains start at `start`, whose level is
-    /// where the search begins, and stays if it is `tied`.
+    /// where the search begins, and stays if the first level is held.
     ///
     /// # Errors
     /// No clip of at least two seconds; a device that fails.
     pub fn new(
         voice: &'a Voice,
         device: &Device,
-        (sampler, start, tied): (SamplerKind, Start, bool),
+        (sampler, start, held): (SamplerKind, Start, Held),
         clips: Vec<Clip>,
         renders: usize,
     ) -> Result<Self> {
         start.validate()?;
         let judge = Judge::new(&voice.mel, &clips, renders)?;
         let (device, bound, ratios) = (device.clone(), OnceLock::new(), OnceLock::new());
-        Ok(Learner { voice, device, sampler, start, tied, judge, clips, bound, ratios })
+        Ok(Learner { voice, device, sampler, start, held, judge, clips, bound, ratios })
     }
 
     /// Learns the levels for `steps` steps, from `neighbour` on if there is one: a schedule that was
@@ -102,23 +103,26 @@ impl<'a> Learner<'a> {
         neighbour: Option<&Schedule>,
         mut observe: impl FnMut(usize, f64) -> bool,
     ) -> Result<Learned> {
-        let neighbour = neighbour.filter(|n| !self.tied || self.begins(n));
+        let neighbour = neighbour.filter(|n| !self.held.first || self.begins(n));
         let (mut tried, mut least) = (0, f64::INFINITY);
-        let mut distance = |lambdas: &[f64]| {
-            let distance = self.distance(&of_lambdas(lambdas)?)?.total;
+        let mut distance = |candidate: &Candidate| {
+            let distance = self.distance(&candidate.schedule()?)?.total;
             tried += 1;
             least = least.min(distance);
             if observe(tried, least) { Ok(distance) } else { Err(Error::Stopped) }
         };
-        let mut best = Found { lambdas: Vec::new(), distance: f64::INFINITY };
+        let mut best: Option<Found> = None;
         for lambdas in self.seeds(steps, neighbour)? {
-            let distance = distance(&lambdas)?;
-            if distance < best.distance || best.lambdas.is_empty() {
-                best = Found { lambdas, distance };
+            let candidate = Candidate::plain(lambdas);
+            let distance = distance(&candidate)?;
+            if best.as_ref().is_none_or(|best| distance < best.distance) {
+                best = Some(Found { candidate, distance });
             }
         }
-        descend(&mut best, self.tied, &STRIDES, &mut distance)?;
-        let schedule = of_lambdas(&best.lambdas)?;
+        let mut best =
+            best.ok_or_else(|| Error::mismatch("schedule", "at least one step", steps))?;
+        descend(&mut best, self.held, &STRIDES, &mut distance)?;
+        let schedule = best.candidate.schedule()?;
         Ok(Learned { distance: self.distance(&schedule)?, schedule, tried })
     }
 
@@ -229,7 +233,7 @@ impl<'a> Learner<'a> {
         for first in firsts {
             for share in FIRST_SHARES {
                 let Some(lambdas) = ratios.levels(first, share, steps) else { continue };
-                let schedule = of_lambdas(&lambdas)?;
+                let schedule = Candidate::plain(lambdas).schedule()?;
                 let distance = self.distance(&schedule)?.total;
                 if best.as_ref().is_none_or(|(least, _)| distance < *least) {
                     best = Some((distance, schedule));
@@ -262,7 +266,7 @@ impl<'a> Learner<'a> {
         let unlearned = self.even(steps)?;
         let mut seeds = vec![unlearned.levels().iter().map(|l| lambda(*l)).collect()];
         let mut firsts = vec![first_level(self.start)];
-        if !self.tied && neighbour.is_none() {
+        if !self.held.first && neighbour.is_none() {
             firsts.extend(match self.start {
                 Start::Noise | Start::Given => &FROM_NOISE[..],
                 Start::GriffinLim { .. } => &FIRST_LEVELS,
@@ -280,11 +284,11 @@ impl<'a> Learner<'a> {
         }
         for (_, rival) in rivals(steps, self.start)? {
             let rival =
-                if self.tied { rival.tie_to_prior(first_level(self.start))? } else { rival };
+                if self.held.first { rival.tie_to_prior(first_level(self.start))? } else { rival };
             seeds.push(rival.levels().iter().map(|l| lambda(*l)).collect());
         }
         // BDDM's takes a search of its own, which a free first level makes worth while.
-        if !self.tied && self.start == Start::Noise && neighbour.is_none() {
+        if !self.held.first && self.start == Start::Noise && neighbour.is_none() {
             let found = self.bilateral(steps)?;
             seeds.extend(found.map(|s| s.levels().iter().map(|l| lambda(*l)).collect()));
         }
@@ -293,10 +297,10 @@ impl<'a> Learner<'a> {
                 seeds.push(vec![first]);
                 continue;
             }
-            let bends: &[f64] = if self.tied { &[0.7, 1.0, 1.4] } else { &[1.0] };
+            let bends: &[f64] = if self.held.first { &[0.7, 1.0, 1.4] } else { &[1.0] };
             for last in LASTS.into_iter().filter(|l| *l > first + 0.5) {
                 // From Griffin-Lim's sound the first level matters more than the last.
-                if self.tied || last == 3.0 || last == CLEANEST {
+                if self.held.first || last == 3.0 || last == CLEANEST {
                     seeds.extend(bends.iter().map(|bend| even(first, last, *bend)));
                 }
             }
@@ -322,10 +326,6 @@ fn first_level(start: Start) -> f64 {
         Start::Noise | Start::Given => FIRST_LEVEL,
         Start::GriffinLim { level, .. } => level,
     }
-}
-
-fn of_lambdas(lambdas: &[f64]) -> Result<Schedule> {
-    Schedule::explicit(lambdas.iter().map(|l| level_of_lambda(*l)).collect::<Vec<f64>>())
 }
 
 /// `lambdas` (two or more) read at `count` evenly spaced places, ends included; of one, the first.

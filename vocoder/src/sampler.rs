@@ -4,14 +4,15 @@
 //! and moves the sample to the next level. Whatever the rule, a step is linear:
 //!
 //! ```text
-//! x0_hat = clip(x / alpha_t - (sigma_t / alpha_t) eps_hat)
+//! x0_hat = clip(x / alpha_t - (sigma_t / alpha_t) scale_t eps_hat)
 //! D      = x0_hat, or x0_hat extrapolated from this step and the one before (2M)
 //! x     <- a x + b D + c z          z: fresh unit noise
 //! ```
 //!
 //! with t the level that the sample is at, s the one that it moves to, alpha = l,
 //! sigma = sqrt(1 - l^2). The rules differ in a, b, c and D alone. The clean signal, l = 1, is
-//! reached by a = c = 0, b = 1, D = x0_hat: the last step adds no noise.
+//! reached by a = c = 0, b = 1, D = x0_hat: the last step adds no noise. scale_t is 1 unless the
+//! schedule [says otherwise](Schedule::scale).
 //!
 //! A rule that asks the network twice a step, such as Heun's, is two such updates, the second at the
 //! level that the first has reached. What is counted below is these *evaluations*: for most rules
@@ -85,10 +86,13 @@ impl Sampler {
     }
 
     /// From now on, what stands for the predicted noise is the predicted velocity v = l e - sigma u,
-    /// from which the clean signal is l x - sigma v (Salimans & Ho 2022, appendix D).
+    /// from which the clean signal is l x - sigma v and the noise sigma x + l v (Salimans & Ho 2022, appendix D).
     pub(crate) fn take_velocities(&mut self) {
         for c in &mut self.steps {
-            (c.clean_from_x, c.clean_from_eps) = (c.level as f32, -sigma(c.level) as f32);
+            // x / l - (sigma / l) scale (sigma x + l v)
+            let (s, variance) = (c.scale, sigma(c.level).powi(2));
+            c.clean_from_x = ((1.0 - s * variance) / c.level) as f32;
+            c.clean_from_eps = (-s * sigma(c.level)) as f32;
         }
     }
 

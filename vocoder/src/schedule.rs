@@ -9,10 +9,15 @@
 //! in it. What is missing is [`Schedule::prior_mismatch`] = l_N^2 of variance. Published lists of
 //! few steps break this promise (l_N of 0.5 to 0.96); [`Schedule::tie_to_prior`] mends them, and the
 //! schedules by name keep it.
+//!
+//! **Scales.** A schedule may have a factor a step for the predicted noise: epsilon scaling (Ning et al. 2024,
+//! arXiv 2308.15321, section 5, which divides by it). It makes up for what few steps do to the sound: predictions
+//! are means, and taken whole they leave weak bands too weak.
 
 mod file;
 mod named;
 mod published;
+mod stored;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +25,7 @@ use crate::{Error, Result};
 
 pub use named::NAMES;
 pub use published::{PUBLISHED, Published};
+use stored::Stored;
 
 /// Most steps that a schedule may have.
 pub const MAX_STEPS: usize = 1000;
@@ -37,6 +43,9 @@ pub const PLAIN_LAST_LEVEL: f64 = 0.999_5;
 
 /// The largest [`Schedule::prior_mismatch`] that passes as a match: 1 % of the variance, 0.04 dB.
 pub const MAX_PRIOR_MISMATCH: f64 = 0.01;
+
+/// What a scale may be: beyond, nothing of a chain is left.
+pub const SCALES: std::ops::RangeInclusive<f64> = 0.5..=1.5;
 
 /// sigma = sqrt(1 - l^2), the standard deviation of the noise at level `l`.
 pub fn sigma(level: f64) -> f64 {
@@ -56,11 +65,13 @@ pub fn level_of_lambda(lambda: f64) -> f64 {
 
 /// 1 to [`MAX_STEPS`] noise levels in (0, 1), strictly increasing: `levels()[0]` is the noisiest.
 ///
-/// In JSON it is the list of its levels.
+/// In JSON it is the list of its levels, or `{"levels": [...], "scales": [...]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Schedule {
     levels: Vec<f64>,
+    /// Of the predicted noise, a step; empty if all are 1.
+    scales: Vec<f64>,
 }
 
 impl Schedule {
@@ -87,7 +98,30 @@ impl Schedule {
                 ));
             }
         }
-        Ok(Self { levels })
+        Ok(Self { levels, scales: Vec::new() })
+    }
+
+    /// The same levels, with factors for the predicted noise, in the order of the levels.
+    ///
+    /// # Errors
+    /// Not as many as levels, or one outside [`SCALES`].
+    pub fn scaled(mut self, scales: impl Into<Vec<f64>>) -> Result<Self> {
+        self.scales = scales.into();
+        if self.scales.len() != self.steps() {
+            let expected = format!("{} scales, as many as levels", self.steps());
+            return Err(Error::mismatch("schedule", expected, self.scales.len()));
+        }
+        for (step, scale) in self.scales.iter().enumerate() {
+            if !SCALES.contains(scale) {
+                let (least, most) = (SCALES.start(), SCALES.end());
+                let what = format!("schedule: scale of step {step}");
+                return Err(Error::mismatch(what, format!("{least} to {most}"), scale));
+            }
+        }
+        if self.scales.iter().all(|scale| *scale == 1.0) {
+            self.scales.clear();
+        }
+        Ok(self)
     }
 
     /// From `betas` in the papers' order, beta_1 (the cleanest step) first:
@@ -198,6 +232,16 @@ impl Schedule {
         &self.levels
     }
 
+    /// The factor for the noise that is predicted at the level of step `step`; 1 where none is told.
+    pub fn scale(&self, step: usize) -> f64 {
+        self.scales.get(step).copied().unwrap_or(1.0)
+    }
+
+    /// Whether some [scale](Schedule::scale) is not 1.
+    pub fn has_scales(&self) -> bool {
+        !self.scales.is_empty()
+    }
+
     /// The level that step `step` (below [`Schedule::steps`]) moves to: the next one, or 1.
     pub fn target(&self, step: usize) -> f64 {
         self.levels.get(step + 1).copied().unwrap_or(1.0)
@@ -214,7 +258,7 @@ impl Schedule {
         self.prior_mismatch() <= MAX_PRIOR_MISMATCH
     }
 
-    /// The same schedule stretched in lambda so that it begins at `first_level`; the last level
+    /// The same levels, without scales, stretched in lambda so that it begins at `first_level`; the last level
     /// stays. With `first_level` of 0.1 or less ([`FIRST_LEVEL`], say) the result matches the prior.
     ///
     /// The map is affine in lambda, so the proportions of its steps, which is what a list of few
@@ -245,20 +289,6 @@ impl Schedule {
         }
         levels.reverse();
         Self::explicit(levels)
-    }
-}
-
-impl TryFrom<Vec<f64>> for Schedule {
-    type Error = Error;
-
-    fn try_from(levels: Vec<f64>) -> Result<Self> {
-        Self::explicit(levels)
-    }
-}
-
-impl From<Schedule> for Vec<f64> {
-    fn from(schedule: Schedule) -> Self {
-        schedule.levels
     }
 }
 

@@ -15,6 +15,7 @@ use crate::mel::MelConfig;
 use crate::network::{Network, Weights};
 use crate::ops::Products;
 use crate::sampler::SamplerKind;
+use crate::schedule::Schedule;
 use crate::start::Start;
 use crate::{Error, Result, output_file};
 use candle_core::{DType, Device, Tensor};
@@ -55,9 +56,8 @@ pub struct Voice {
     pub polish: usize,
     /// The sampler that it was made for.
     pub sampler: SamplerKind,
-    /// Noise levels by number of steps, noisiest first, for that start. Rendering prefers them to
-    /// named schedules.
-    pub schedules: BTreeMap<usize, Vec<f64>>,
+    /// Noise levels by number of steps, for that start. Rendering prefers them to named schedules.
+    pub schedules: BTreeMap<usize, Schedule>,
     /// What a chain from pure noise goes down by, where the voice's own start is another.
     pub from_noise: Option<Chain>,
     /// Where the voice comes from.

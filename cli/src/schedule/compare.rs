@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use training::corpus::{Clip, Corpus};
-use training::schedule::{CLIP_SECONDS, Distance, Learner, rivals};
+use training::schedule::{CLIP_SECONDS, Distance, Held, Learner, rivals};
 use vocoder::audio::{self, WavFormat};
 use vocoder::metrics::SAMPLE_RATE;
 use vocoder::picture::chart::{self, Chart, Line};
@@ -121,7 +121,7 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     let own = [voice.sampler_from(start)];
     let samplers = if args.sampler.is_empty() { &own[..] } else { &args.sampler };
     for (i, &sampler) in samplers.iter().enumerate() {
-        let how = (sampler, start, false);
+        let how = (sampler, start, Held::default());
         let learner = Learner::new(&voice, &device, how, clips.clone(), count)?;
         let searcher =
             Learner::new(&voice, &device, how, others.clone(), count.min(MOST_SEARCHED))?;
@@ -144,12 +144,12 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
         }
         for &steps in &args.steps {
             let mut contenders = rivals(steps as usize, start)?;
-            if let Some(levels) = voice.learned(start, steps as usize) {
+            if let Some(learned) = voice.learned(start, steps as usize) {
                 let by = match sampler == own[0] {
                     true => "ours".into(),
                     false => format!("ours, learned for {}", own[0]),
                 };
-                contenders.insert(0, (by, Schedule::explicit(levels.clone())?));
+                contenders.insert(0, (by, learned.clone()));
             }
             if !args.only.is_empty() {
                 contenders = only(contenders, &args.only, steps)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use training::corpus::{Clip, Corpus};
-use training::schedule::{Distance, Learned, Learner};
+use training::schedule::{Distance, Held, Learned, Learner};
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
@@ -52,6 +52,9 @@ pub struct LearnArgs {
     /// Griffin-Lim, where --start has it
     #[arg(long)]
     hold_first: bool,
+    /// Learns no scales of the predicted noise, which are learned beside the levels
+    #[arg(long)]
+    levels_only: bool,
     /// Rounds of Griffin-Lim after the chain, which the voice then has and the candidates are judged
     /// with; levels for another number are dropped [default: the voice's own]
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -131,14 +134,14 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
     let clips = judged(corpus, args.clips as usize);
     let source = voice.clone();
-    let how = (voice.sampler, start, args.hold_first);
+    let held = Held { first: args.hold_first, scales: args.levels_only };
+    let how = (voice.sampler, start, held);
     let learner = Learner::new(&source, &device, how, clips, args.clips as usize)?;
     let alone = learner.judge(&learner.griffin_lim()?)?;
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
     for steps in wanted {
         interrupt::check()?;
-        let stored = voice.schedules.get(&steps).cloned().map(Schedule::explicit).transpose()?;
-        let row = match stored {
+        let row = match voice.schedules.get(&steps).cloned() {
             Some(schedule) => {
                 progress.finished(format!("{steps} steps: known already"));
                 let distance = learner.distance(&schedule)?;
@@ -207,7 +210,7 @@ fn learn(
     progress: &mut Progress,
 ) -> Result<Learned> {
     let ticker = progress.ticker();
-    let neighbour = nearest(voice, steps)?;
+    let neighbour = nearest(voice, steps);
     let observe = |tried: usize, least: f64| {
         ticker.at(tried as f64 / USUAL_CANDIDATES, format!("{steps} steps: distance {least:.4}"));
         if tried.is_multiple_of(NOTED) {
@@ -215,7 +218,7 @@ fn learn(
         }
         !interrupt::requested()
     };
-    let learned = learner.learn(steps, neighbour.as_ref(), observe);
+    let learned = learner.learn(steps, neighbour, observe);
     interrupt::check()?;
     let learned = learned?;
     progress.finished(format!(
@@ -226,18 +229,18 @@ fn learn(
 }
 
 /// The schedule whose number of steps is nearest to `steps` by ratio.
-fn nearest(voice: &Voice, steps: usize) -> Result<Option<Schedule>> {
+fn nearest(voice: &Voice, steps: usize) -> Option<&Schedule> {
     let ratio = |known: usize| (known as f64 / steps as f64).ln().abs();
     let nearest = voice.schedules.iter().min_by(|a, b| ratio(*a.0).total_cmp(&ratio(*b.0)));
-    Ok(nearest.map(|(_, levels)| Schedule::explicit(levels.clone())).transpose()?)
+    nearest.map(|(_, schedule)| schedule)
 }
 
 /// Puts `schedule` into `voice`, whose start then begins where the longest schedule does.
 fn keep(voice: &mut Voice, steps: usize, schedule: &Schedule) {
-    voice.schedules.insert(steps, schedule.levels().to_vec());
-    let longest = voice.schedules.values().next_back().and_then(|levels| levels.first());
+    voice.schedules.insert(steps, schedule.clone());
+    let longest = voice.schedules.values().next_back().map(|schedule| schedule.levels()[0]);
     if let (Start::GriffinLim { level, .. }, Some(first)) = (&mut voice.start, longest) {
-        *level = *first;
+        *level = first;
     }
 }
 

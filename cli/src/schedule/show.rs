@@ -45,10 +45,11 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     if args.json {
         return output::json(&json!({
             "steps": schedule.steps(), "learned": own, "levels": schedule.levels(),
-            "betas": schedule.to_betas(),
+            "betas": schedule.to_betas(), "scales": scales(&schedule),
         }));
     }
-    let rows: Vec<Vec<String>> = schedule
+    let mut heads = vec!["step", "level", "alpha_bar", "noise", "SNR in dB"];
+    let mut rows: Vec<Vec<String>> = schedule
         .levels()
         .iter()
         .enumerate()
@@ -62,7 +63,18 @@ pub fn run(args: &ShowArgs) -> Result<()> {
             ]
         })
         .collect();
-    output::table(&["step", "level", "alpha_bar", "noise", "SNR in dB"], &rows)
+    if schedule.has_scales() {
+        heads.push("scale");
+        rows.iter_mut()
+            .zip(scales(&schedule))
+            .for_each(|(row, scale)| row.push(format!("{scale:.3}")));
+    }
+    output::table(&heads, &rows)
+}
+
+/// Of the predicted noise, step by step.
+fn scales(schedule: &Schedule) -> Vec<f64> {
+    (0..schedule.steps()).map(|step| schedule.scale(step)).collect()
 }
 
 fn snr_db(level: f64) -> f64 {

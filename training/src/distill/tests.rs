@@ -110,7 +110,7 @@ fn students_halve_their_teachers_levels() {
     assert_eq!(first.levels().len(), 4);
     assert_eq!(first.levels()[0], FIRST_LEVEL);
     // The student as a teacher.
-    (teacher.sampler, teacher.schedules) = (first.sampler(), first.schedules());
+    (teacher.sampler, teacher.schedules) = (first.sampler(), first.schedules().unwrap());
     let second = half(&teacher, 2);
     assert_eq!(second.levels(), [first.levels()[0], first.levels()[2]]);
     // Levels of an ordinary voice were learned for another sampler.
@@ -121,13 +121,18 @@ fn students_halve_their_teachers_levels() {
 #[test]
 fn a_consistency_voice_has_schedules_of_few_steps() {
     let kind = Distillation::Consistency { levels: 40 };
-    let schedules =
-        Distiller::new(kind, &constant(0.0), Products::F32, &Device::Cpu).unwrap().schedules();
+    let schedules = Distiller::new(kind, &constant(0.0), Products::F32, &Device::Cpu)
+        .unwrap()
+        .schedules()
+        .unwrap();
     assert_eq!(schedules.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4]);
-    for (steps, levels) in schedules {
-        let schedule = Schedule::explicit(levels).unwrap();
+    for (steps, schedule) in schedules {
         assert!(schedule.steps() == steps && schedule.matches_prior());
     }
+}
+
+fn levels(levels: &[f64]) -> Schedule {
+    Schedule::explicit(levels).unwrap()
 }
 
 #[test]
@@ -141,22 +146,22 @@ fn a_guided_target_leans_on_the_mel() {
     assert!(new(&teacher).err().unwrap().to_string().contains("mel_dropout"));
     teacher.provenance.training = "mel_dropout = 0.1".into();
     (teacher.sampler, teacher.schedules) =
-        (SamplerKind::Ddim { eta: 0.0 }, [(1, vec![0.1])].into());
+        (SamplerKind::Ddim { eta: 0.0 }, [(1, levels(&[0.1]))].into());
     let distiller = new(&teacher).unwrap();
     // At the levels of the config, and rendered as its teacher is.
     assert!(distiller.levels().is_empty());
     assert_eq!(
-        (distiller.sampler(), distiller.schedules()),
+        (distiller.sampler(), distiller.schedules().unwrap()),
         (teacher.sampler, teacher.schedules.clone())
     );
 
     // From noise by what the teacher has for that, whatever its own start.
-    let beside =
-        Chain { sampler: SamplerKind::Consistency, schedules: [(2, vec![0.1, 0.5])].into() };
+    let schedules = [(2, levels(&[0.1, 0.5]))].into();
+    let beside = Chain { sampler: SamplerKind::Consistency, schedules };
     let start = Start::GriffinLim { iterations: 32, level: 0.9 };
     let other = Voice { start, from_noise: Some(beside.clone()), ..teacher.clone() };
     let other = new(&other).unwrap();
-    assert_eq!((other.sampler(), other.schedules()), (beside.sampler, beside.schedules));
+    assert_eq!((other.sampler(), other.schedules().unwrap()), (beside.sampler, beside.schedules));
 
     let batch = batch(&[0.3, 0.9]);
     let target = distiller.target(&batch, never).unwrap();

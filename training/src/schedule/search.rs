@@ -1,9 +1,10 @@
-//! The search for levels: descent along one coordinate at a time, from a given start.
+//! The search for levels and scales: descent along one coordinate at a time, from a given start.
 //!
-//! Levels are told by lambda, half their log-SNR: a stride of 1 is 8.7 dB, whatever the level.
+//! Levels are told by lambda, half their log-SNR: a stride of 1 is 8.7 dB, whatever the level. Scales, the
+//! factors of the predicted noise, go a quarter as far in each stride.
 
 use vocoder::Result;
-use vocoder::schedule::{FIRST_LEVEL, LAST_LEVEL, lambda};
+use vocoder::schedule::{FIRST_LEVEL, LAST_LEVEL, SCALES, Schedule, lambda, level_of_lambda};
 
 /// Most steps for which single levels are moved; above, ends and spacing are enough.
 const MOST_MOVED: usize = 12;
@@ -11,16 +12,48 @@ const MOST_MOVED: usize = 12;
 /// Least distance of two levels.
 const LEAST_GAP: f64 = 0.02;
 
-/// Levels and how good they are.
+/// A move of scales for one of levels.
+const SCALE_STRIDE: f64 = 0.25;
+
+/// What a schedule is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Candidate {
+    /// Of its levels, rising.
+    pub lambdas: Vec<f64>,
+    /// Of its noise.
+    pub scales: Vec<f64>,
+}
+
+impl Candidate {
+    /// Levels without scales.
+    pub fn plain(lambdas: Vec<f64>) -> Self {
+        Self { scales: vec![1.0; lambdas.len()], lambdas }
+    }
+
+    pub fn schedule(&self) -> Result<Schedule> {
+        let levels: Vec<f64> = self.lambdas.iter().map(|l| level_of_lambda(*l)).collect();
+        Schedule::explicit(levels)?.scaled(self.scales.clone())
+    }
+}
+
+/// A candidate and how good it is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Found {
-    /// Lambdas, rising.
-    pub lambdas: Vec<f64>,
+    pub candidate: Candidate,
     /// The least distance so far.
     pub distance: f64,
 }
 
-/// A way to change levels by a stride, which may be negative.
+/// What a search leaves as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Held {
+    /// The first level stays.
+    pub first: bool,
+    /// All scales stay.
+    pub scales: bool,
+}
+
+/// A way to change a candidate by a stride, which may be negative.
 #[derive(Debug, Clone, Copy)]
 enum Move {
     /// All alike.
@@ -31,16 +64,18 @@ enum Move {
     Last,
     /// A single one, at most half-way to its neighbour.
     Single(usize),
+    /// The scale of one step.
+    Scale(usize),
 }
 
 impl Move {
-    /// The moves of `steps` levels, the coarse ones first. A first level that is tied stays.
-    fn all(steps: usize, tied: bool) -> Vec<Self> {
+    /// The moves of `steps` levels, the coarse ones first.
+    fn all(steps: usize, held: Held) -> Vec<Self> {
         let mut moves = Vec::new();
-        if !tied {
+        if !held.first {
             moves.push(Self::Shift);
         }
-        if !tied && steps > 1 {
+        if !held.first && steps > 1 {
             moves.push(Self::First);
         }
         if steps > 1 {
@@ -49,13 +84,19 @@ impl Move {
         if steps <= MOST_MOVED {
             moves.extend((1..steps.saturating_sub(1)).map(Self::Single));
         }
+        if !held.scales {
+            // The last step's noise is what stays in the sound.
+            let first = if steps <= MOST_MOVED { 0 } else { steps - 1 };
+            moves.extend((first..steps).rev().map(Self::Scale));
+        }
         moves
     }
 
-    /// The changed levels, if they are still levels.
-    fn apply(self, lambdas: &[f64], stride: f64) -> Option<Vec<f64>> {
+    /// The changed candidate, if it still makes a schedule.
+    fn apply(self, from: &Candidate, stride: f64) -> Option<Candidate> {
+        let lambdas = &from.lambdas;
         let last = lambdas.len() - 1;
-        let mut moved = lambdas.to_vec();
+        let Candidate { lambdas: mut moved, mut scales } = from.clone();
         match self {
             Self::Shift => moved.iter_mut().for_each(|l| *l += stride),
             Self::First | Self::Last => {
@@ -72,11 +113,13 @@ impl Move {
                 let half = 0.5 * (neighbour - lambdas[i]).abs();
                 moved[i] += stride.clamp(-half, half);
             }
+            Self::Scale(i) => scales[i] += SCALE_STRIDE * stride,
         }
         let rises = moved.windows(2).all(|pair| pair[1] - pair[0] >= LEAST_GAP);
         let within =
             moved[0] >= lambda(FIRST_LEVEL) - 1e-9 && moved[last] <= lambda(LAST_LEVEL) + 1e-9;
-        (rises && within).then_some(moved)
+        let scaled = scales.iter().all(|scale| SCALES.contains(scale));
+        (rises && within && scaled).then_some(Candidate { lambdas: moved, scales })
     }
 }
 
@@ -84,20 +127,20 @@ impl Move {
 /// made again, as long as it does.
 pub(super) fn descend(
     best: &mut Found,
-    tied: bool,
+    held: Held,
     strides: &[f64],
-    distance: &mut impl FnMut(&[f64]) -> Result<f64>,
+    distance: &mut impl FnMut(&Candidate) -> Result<f64>,
 ) -> Result<()> {
     for &stride in strides {
-        for change in Move::all(best.lambdas.len(), tied) {
+        for change in Move::all(best.candidate.lambdas.len(), held) {
             for signed in [stride, -stride] {
                 let mut helped = false;
-                while let Some(lambdas) = change.apply(&best.lambdas, signed) {
-                    let found = distance(&lambdas)?;
+                while let Some(candidate) = change.apply(&best.candidate, signed) {
+                    let found = distance(&candidate)?;
                     if found >= best.distance {
                         break;
                     }
-                    *best = Found { lambdas, distance: found };
+                    *best = Found { candidate, distance: found };
                     helped = true;
                 }
                 if helped {
@@ -115,20 +158,35 @@ mod tests {
 
     use super::*;
 
-    /// Least at the levels `goal`.
-    fn bowl(goal: &[f64]) -> impl FnMut(&[f64]) -> Result<f64> + '_ {
-        move |lambdas| Ok(lambdas.iter().zip(goal).map(|(a, b)| (a - b).powi(2)).sum())
+    const LEVELS: Held = Held { first: false, scales: true };
+
+    /// Least at the levels `goal` and scales of 0.8.
+    fn bowl(goal: &[f64]) -> impl FnMut(&Candidate) -> Result<f64> + '_ {
+        move |candidate| {
+            let levels = candidate.lambdas.iter().zip(goal).map(|(a, b)| (a - b).powi(2));
+            Ok(levels.chain(candidate.scales.iter().map(|s| (s - 0.8).powi(2))).sum())
+        }
+    }
+
+    fn found(lambdas: Vec<f64>) -> Found {
+        Found { candidate: Candidate::plain(lambdas), distance: f64::INFINITY }
     }
 
     #[test]
     fn the_least_distance_is_found() {
         let goal = [0.3, 1.1, 1.9, 3.4];
-        for (tied, first) in [(false, -1.0), (true, 0.3)] {
-            let lambdas = vec![first, 0.9, 2.0, 3.0];
-            let mut best = Found { distance: bowl(&goal)(&lambdas).unwrap(), lambdas };
-            descend(&mut best, tied, &[0.8, 0.4, 0.2, 0.1, 0.05], &mut bowl(&goal)).unwrap();
-            assert!(best.distance < 0.02, "{best:?}");
-            assert!(!tied || best.lambdas[0] == 0.3, "a tied level stays: {best:?}");
+        for (first, begin) in [(false, -1.0), (true, 0.3)] {
+            for scales in [false, true] {
+                let mut best = found(vec![begin, 0.9, 2.0, 3.0]);
+                let (held, strides) = (Held { first, scales }, [0.8, 0.4, 0.2, 0.1, 0.05]);
+                descend(&mut best, held, &strides, &mut bowl(&goal)).unwrap();
+                let Candidate { lambdas, scales: found } = &best.candidate;
+                let off = lambdas.iter().zip(goal).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+                assert!(off < 0.02, "{best:?}");
+                assert!(!first || lambdas[0] == 0.3, "a tied level stays: {best:?}");
+                let goal = if scales { 1.0 } else { 0.8 };
+                assert!(found.iter().all(|scale| (scale - goal).abs() < 0.02), "{best:?}");
+            }
         }
     }
 
@@ -137,22 +195,33 @@ mod tests {
         // The goal is out of range and out of order.
         let goal = [-9.0, 9.0, -9.0];
         let mut seen = 0;
-        let mut best = Found { lambdas: vec![-1.0, 0.0, 1.0], distance: f64::INFINITY };
-        descend(&mut best, false, &[1.0, 0.5, 0.25], &mut |lambdas| {
+        let mut best = found(vec![-1.0, 0.0, 1.0]);
+        descend(&mut best, Held::default(), &[1.0, 0.5, 0.25], &mut |candidate| {
             seen += 1;
+            let lambdas = &candidate.lambdas;
             assert!(lambdas.windows(2).all(|pair| pair[1] - pair[0] >= LEAST_GAP), "{lambdas:?}");
             assert!(lambdas[0] > -2.6 && lambdas[2] < 7.0, "{lambdas:?}");
-            bowl(&goal)(lambdas)
+            assert!(candidate.schedule().is_ok());
+            bowl(&goal)(candidate)
         })
         .unwrap();
         assert!(seen > 10);
     }
 
     #[test]
+    fn of_many_steps_only_the_last_is_scaled() {
+        let mut best = found((0..20).map(f64::from).map(|i| -1.0 + 0.2 * i).collect());
+        descend(&mut best, Held::default(), &[0.4, 0.2], &mut bowl(&[])).unwrap();
+        assert!(best.candidate.scales[..19].iter().all(|scale| *scale == 1.0), "{best:?}");
+        assert!((best.candidate.scales[19] - 0.8).abs() < 0.05, "{best:?}");
+    }
+
+    #[test]
     fn one_level_is_a_search_along_a_line() {
-        let mut best = Found { lambdas: vec![-1.0], distance: f64::INFINITY };
-        descend(&mut best, false, &[0.8, 0.4, 0.2, 0.1], &mut bowl(&[1.37])).unwrap();
-        assert!((best.lambdas[0] - 1.37).abs() <= 0.1, "{best:?}");
-        descend(&mut best, true, &[0.8], &mut |_| unreachable!("nothing is free")).unwrap();
+        let mut best = found(vec![-1.0]);
+        descend(&mut best, LEVELS, &[0.8, 0.4, 0.2, 0.1], &mut bowl(&[1.37])).unwrap();
+        assert!((best.candidate.lambdas[0] - 1.37).abs() <= 0.1, "{best:?}");
+        let held = Held { first: true, scales: true };
+        descend(&mut best, held, &[0.8], &mut |_| unreachable!("nothing is free")).unwrap();
     }
 }

@@ -11,6 +11,8 @@ use crate::schedule::{Schedule, lambda, sigma};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coefficients {
     pub level: f64,
+    /// Of eps_hat: see [`Schedule::scale`]. It is a part of `clean_from_eps`.
+    pub scale: f64,
     pub clean_from_x: f32,
     pub clean_from_eps: f32,
     pub x: f32,
@@ -41,21 +43,23 @@ pub(super) fn of_schedule(kind: SamplerKind, schedule: &Schedule) -> Vec<Coeffic
             false => 0.0,
         };
         let previous = -rule.drift * weight;
-        all.push(Rule { drift: rule.drift * (1.0 + weight), ..rule }.after(from, previous));
+        let rule = Rule { drift: rule.drift * (1.0 + weight), ..rule };
+        all.push(rule.after((from, schedule.scale(step)), previous));
         if !last {
-            all.extend(correction(kind, from, to));
+            all.extend(correction(kind, from, (to, schedule.scale(step + 1))));
         }
     }
     all
 }
 
 impl Rule {
-    /// As coefficients after an evaluation at `level`, with a weight of the x0_hat before.
-    fn after(self, level: f64, previous: f64) -> Coefficients {
+    /// As coefficients after an evaluation at `level`, whose noise is scaled, with a weight of the x0_hat before.
+    fn after(self, (level, scale): (f64, f64), previous: f64) -> Coefficients {
         Coefficients {
             level,
+            scale,
             clean_from_x: (1.0 / level) as f32,
-            clean_from_eps: (-sigma(level) / level) as f32,
+            clean_from_eps: (-scale * sigma(level) / level) as f32,
             x: self.x as f32,
             clean: self.drift as f32,
             previous: previous as f32,
@@ -64,8 +68,8 @@ impl Rule {
     }
 }
 
-/// What corrects the step from `t` to `s` after an evaluation at `s`.
-fn correction(kind: SamplerKind, t: f64, s: f64) -> Option<Coefficients> {
+/// What corrects the step from `t` to `s` after an evaluation at `s`, whose noise is scaled.
+fn correction(kind: SamplerKind, t: f64, (s, scale): (f64, f64)) -> Option<Coefficients> {
     match kind {
         SamplerKind::Heun => {
             // Karras et al. 2022, algorithm 1, line 8, with x' = x/alpha, sigma' = sigma/alpha and
@@ -75,7 +79,7 @@ fn correction(kind: SamplerKind, t: f64, s: f64) -> Option<Coefficients> {
             // need be kept.
             let ratio = |l: f64| sigma(l) / l;
             let weight = 0.5 * s * (ratio(t) - ratio(s)) / ratio(s);
-            Some(Rule { x: 1.0, drift: weight, noise: 0.0 }.after(s, -weight))
+            Some(Rule { x: 1.0, drift: weight, noise: 0.0 }.after((s, scale), -weight))
         }
         SamplerKind::PredictorCorrector { ratio } => {
             // Song et al. 2021, algorithm 5: x <- x + d score + sqrt(2 d) z with
@@ -85,7 +89,8 @@ fn correction(kind: SamplerKind, t: f64, s: f64) -> Option<Coefficients> {
             let alpha = (t / s).powi(2);
             let d = 2.0 * alpha * (ratio * sigma(s)).powi(2);
             let share = d / sigma(s).powi(2);
-            Some(Rule { x: 1.0 - share, drift: share * s, noise: (2.0 * d).sqrt() }.after(s, 0.0))
+            let rule = Rule { x: 1.0 - share, drift: share * s, noise: (2.0 * d).sqrt() };
+            Some(rule.after((s, scale), 0.0))
         }
         _ => None,
     }

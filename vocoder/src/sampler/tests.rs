@@ -34,9 +34,10 @@ fn close(value: f64, expected: f64, tolerance: f64) -> bool {
 /// Velocities, to a sampler that takes them, are the chain of the noises that they mean.
 #[test]
 fn velocities_give_the_chain_of_their_noises() {
-    let schedule = Schedule::explicit([0.2, 0.6, 0.9, 0.999]).unwrap();
-    for kind in KINDS {
-        let mut by_noise = Sampler::new(kind, &schedule, Clip::Signal(3.0));
+    let plain = Schedule::explicit([0.2, 0.6, 0.9, 0.999]).unwrap();
+    let scaled = plain.clone().scaled([0.9, 1.1, 1.0, 0.7]).unwrap();
+    for (kind, schedule) in KINDS.into_iter().flat_map(|kind| [(kind, &plain), (kind, &scaled)]) {
+        let mut by_noise = Sampler::new(kind, schedule, Clip::Signal(3.0));
         let mut by_velocity = by_noise.clone();
         by_velocity.take_velocities();
         let mut x = noise(1, 50);
@@ -51,6 +52,31 @@ fn velocities_give_the_chain_of_their_noises() {
                 .collect();
             by_noise.advance(step, &mut x, &eps, &z).unwrap();
             by_velocity.advance(step, &mut y, &v, &z).unwrap();
+            for (x, y) in x.iter().zip(&y) {
+                assert!((x - y).abs() < 1e-4, "{kind} {step}: {x} {y}");
+            }
+        }
+    }
+}
+
+/// A scale belongs to the level at which the noise is predicted, by every rule, those that ask twice a step
+/// among them.
+#[test]
+fn scales_multiply_the_predicted_noise() {
+    let plain = Schedule::explicit([0.2, 0.6, 0.9, 0.999]).unwrap();
+    let scaled = plain.clone().scaled([0.9, 1.1, 1.0, 0.7]).unwrap();
+    for kind in KINDS {
+        let mut by_hand = Sampler::new(kind, &plain, Clip::Signal(3.0));
+        let mut by_rule = Sampler::new(kind, &scaled, Clip::Signal(3.0));
+        let mut x = noise(1, 50);
+        let mut y = x.clone();
+        for step in 0..by_hand.steps() {
+            let level = by_hand.level(step).unwrap();
+            let at = plain.levels().iter().position(|known| *known == level).unwrap();
+            let (eps, z) = (noise(2 + step as u64, 50), noise(90 + step as u64, 50));
+            let times: Vec<f32> = eps.iter().map(|v| scaled.scale(at) as f32 * v).collect();
+            by_hand.advance(step, &mut x, &times, &z).unwrap();
+            by_rule.advance(step, &mut y, &eps, &z).unwrap();
             for (x, y) in x.iter().zip(&y) {
                 assert!((x - y).abs() < 1e-4, "{kind} {step}: {x} {y}");
             }

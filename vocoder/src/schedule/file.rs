@@ -1,4 +1,5 @@
-//! Schedules in JSON files: `[levels …]`, `{"levels": […]}` or `{"betas": […]}`.
+//! Schedules in JSON files: `[levels …]`, `{"levels": […]}` or `{"betas": […]}`, the last two with
+//! `"scales": […]` or without.
 
 use std::path::Path;
 
@@ -12,12 +13,14 @@ use crate::{Error, Result};
 struct Keyed {
     levels: Option<Vec<f64>>,
     betas: Option<Vec<f64>>,
+    scales: Option<Vec<f64>>,
 }
 
 impl Schedule {
     /// Reads a schedule from a JSON file: a list of numbers or `{"levels": [numbers]}` is levels,
     /// noisiest first; `{"betas": [numbers]}` is betas, beta_1 (the cleanest step) first. Both may be
-    /// there if they agree, and other keys, as in what `vocoder schedule show --json` prints.
+    /// there if they agree, `scales` ([numbers], in the order of the levels), and other keys, as in what
+    /// `vocoder schedule show --json` prints.
     ///
     /// # Errors
     /// The file cannot be read, is none of these, or its numbers make no schedule.
@@ -37,13 +40,17 @@ impl Schedule {
         };
         let not_json = |error: serde_json::Error| wrong(error.to_string());
         if text.trim_start().starts_with('{') {
-            let Keyed { levels, betas } = serde_json::from_str(text).map_err(not_json)?;
+            let Keyed { levels, betas, scales } = serde_json::from_str(text).map_err(not_json)?;
             let levels = levels.map(Self::explicit).transpose()?;
             let betas = betas.map(|betas| Self::from_betas(&betas)).transpose()?;
-            match (levels, betas) {
+            let schedule = match (levels, betas) {
                 (Some(a), Some(b)) if !a.is_near(&b) => Err(wrong("both, which differ".into())),
                 (Some(schedule), _) | (None, Some(schedule)) => Ok(schedule),
                 (None, None) => Err(wrong("neither".into())),
+            }?;
+            match scales {
+                Some(scales) => schedule.scaled(scales),
+                None => Ok(schedule),
             }
         } else {
             Self::explicit(serde_json::from_str::<Vec<f64>>(text).map_err(not_json)?)

@@ -186,3 +186,28 @@ fn plain_schedules_begin_where_they_are_told() {
         }
     }
 }
+
+#[test]
+fn scales_are_read_stored_and_checked() {
+    let plain = Schedule::explicit([0.1, 0.5, 0.9]).unwrap();
+    let schedule = plain.clone().scaled([1.0, 1.05, 0.8]).unwrap();
+    assert_eq!([0, 1, 2].map(|step| schedule.scale(step)), [1.0, 1.05, 0.8]);
+    assert_eq!((plain.scale(2), plain.has_scales()), (1.0, false));
+    // Without effect is without.
+    assert_eq!(plain.clone().scaled([1.0; 3]).unwrap(), plain);
+    let text = r#"{"levels":[0.1,0.5,0.9],"scales":[1.0,1.05,0.8]}"#;
+    assert_eq!(serde_json::to_string(&schedule).unwrap(), text);
+    assert_eq!(serde_json::from_str::<Schedule>(text).unwrap(), schedule);
+    assert_eq!(Schedule::from_json(text).unwrap(), schedule);
+    assert_eq!(serde_json::to_string(&plain).unwrap(), "[0.1,0.5,0.9]");
+    for (scales, wrong) in [
+        (vec![1.0, 0.8], "3 scales"),
+        (vec![1.0, 1.0, 1.6], "scale of step 2"),
+        (vec![1.0, f64::NAN, 1.0], "scale of step 1"),
+    ] {
+        let message = plain.clone().scaled(scales).unwrap_err().to_string();
+        assert!(message.contains(wrong), "{message}");
+    }
+    let wrong = text.replace("scales", "scale");
+    assert!(serde_json::from_str::<Schedule>(&wrong).is_err());
+}

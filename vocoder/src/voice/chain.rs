@@ -16,13 +16,13 @@ use crate::{Error, Result};
 pub struct Chain {
     /// The sampler.
     pub sampler: SamplerKind,
-    /// Noise levels by number of steps, noisiest first.
-    pub schedules: BTreeMap<usize, Vec<f64>>,
+    /// By number of steps.
+    pub schedules: BTreeMap<usize, Schedule>,
 }
 
 impl Voice {
-    /// The levels that were learned for a chain of `steps` steps from `start`.
-    pub fn learned(&self, start: Start, steps: usize) -> Option<&Vec<f64>> {
+    /// The schedule that was learned for a chain of `steps` steps from `start`.
+    pub fn learned(&self, start: Start, steps: usize) -> Option<&Schedule> {
         match &self.from_noise {
             _ if start.shares_schedules(&self.start) => self.schedules.get(&steps),
             Some(chain) if start == Start::Noise => chain.schedules.get(&steps),
@@ -57,7 +57,7 @@ impl Voice {
     /// A number of steps outside what a schedule can have.
     pub fn schedule_from(&self, start: Start, steps: usize) -> Result<Schedule> {
         match self.learned(start, steps) {
-            Some(levels) => Schedule::explicit(levels.clone()),
+            Some(learned) => Ok(learned.clone()),
             None => match start {
                 Start::Noise | Start::Given => Schedule::plain(steps, FIRST_LEVEL),
                 Start::GriffinLim { level, .. } => Schedule::plain(steps, level),
@@ -74,10 +74,9 @@ impl Voice {
     }
 }
 
-/// Checks that each of `schedules` is one, of as many steps as it is stored for.
-pub(super) fn validate(schedules: &BTreeMap<usize, Vec<f64>>) -> Result<()> {
-    for (steps, levels) in schedules {
-        let schedule = Schedule::explicit(levels.clone())?;
+/// Checks that each of `schedules` has as many steps as it is stored for.
+pub(super) fn validate(schedules: &BTreeMap<usize, Schedule>) -> Result<()> {
+    for (steps, schedule) in schedules {
         if schedule.steps() != *steps {
             let what = format!("schedule for {steps} steps");
             return Err(Error::mismatch(what, format!("{steps} levels"), schedule.steps()));
