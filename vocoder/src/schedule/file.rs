@@ -19,7 +19,7 @@ struct Keyed {
 impl Schedule {
     /// Reads a schedule from a JSON file: a list of numbers or `{"levels": [numbers]}` is levels,
     /// noisiest first; `{"betas": [numbers]}` is betas, beta_1 (the cleanest step) first. Both may be
-    /// there if they agree, `scales` ([numbers], in the order of the levels), and other keys, as in what
+    /// there if they agree, `"scales"` in the order of the levels, and other keys, as in what
     /// `vocoder schedule show --json` prints.
     ///
     /// # Errors
