@@ -121,10 +121,9 @@ impl<T: Scratched> Task<'_, T> {
             for phase in 0..dilation.min(part) {
                 for output in (phase..part).step_by(TILE * dilation) {
                     // Of rows that only outputs beyond the part would read, a tile sees nothing.
-                    let seen = (part - output).div_ceil(dilation) + POINTS - TILE;
                     let mut taken = [&ZEROS[..ci]; POINTS];
                     for (i, row) in taken.iter_mut().enumerate() {
-                        if i < seen {
+                        if output + i.saturating_sub(POINTS - TILE) * dilation < part {
                             let at = start + output + i * dilation;
                             *row = self.input.row(first + at as isize);
                         }
