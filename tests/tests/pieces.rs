@@ -3,7 +3,7 @@
 
 use candle_core::Device;
 use proptest::prelude::*;
-use vocoder::config::{Padding, Resampling};
+use vocoder::config::{ModelConfig, Padding, Resampling};
 use vocoder::engine::Precision;
 use vocoder::mel::{Mel, MelConfig};
 use vocoder::prior::PriorConfig;
@@ -12,6 +12,7 @@ use vocoder::sampler::{Clip, SamplerKind};
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
 use vocoder::voice::Voice;
+use vocoder_tests::rendering::worst;
 use vocoder_tests::voices::{mel, slim_voice, steady_voice};
 
 fn settings(steps: usize, sampler: &str, chunk_frames: usize) -> Settings {
@@ -97,6 +98,25 @@ proptest! {
         prop_assert!(found == whole);
         // After the end the renderer is as new.
         prop_assert!(renderer.render(&mel).unwrap() == whole);
+    }
+}
+
+/// Every preset, causal and symmetric ones, in chunks of a frame and of an odd number.
+#[test]
+fn every_preset_renders_in_pieces() {
+    let mel = mel(7);
+    for preset in ModelConfig::PRESETS {
+        let padding = ModelConfig::preset(preset, 128).unwrap().padding;
+        let voice = steady_voice(preset, padding, PRIORS[1]);
+        for precision in [Precision::F32, Precision::Int8] {
+            let settings = |chunk| Settings { precision, ..settings(2, "ddim", chunk) };
+            let whole = render(&voice, settings(1000), &mel);
+            for chunk in [1, 3] {
+                let error = worst(&whole, &render(&voice, settings(chunk), &mel));
+                assert!(error < 1e-4, "{preset} {precision} {chunk}: {error}");
+                assert!(precision == Precision::F32 || error == 0.0, "{preset} {chunk}: {error}");
+            }
+        }
     }
 }
 
