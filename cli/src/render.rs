@@ -127,7 +127,7 @@ pub struct How {
     /// its figures]
     #[arg(long, value_parser = WavFormat::parse)]
     pub format: Option<WavFormat>,
-    /// Rendered at a time; bounds memory, does not change the sound (below 0.2, but for rounding)
+    /// Rendered at a time; bounds memory, does not change the sound (in f32 below 0.2, but for rounding)
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
     pub chunk: f64,
 }

@@ -11,8 +11,8 @@
 //! schedules by name keep it.
 //!
 //! **Scales.** A schedule may have a factor a step for the predicted noise: epsilon scaling (Ning et al. 2024,
-//! arXiv 2308.15321, section 5, which divides by it). It makes up for what few steps do to the sound: predictions
-//! are means, and taken whole they leave weak bands too weak.
+//! arXiv 2308.15321, where the prediction is divided by it). It makes up for what few steps do to the sound:
+//! predictions are means, and taken whole they leave weak bands too weak.
 
 mod file;
 mod named;
@@ -44,7 +44,7 @@ pub const PLAIN_LAST_LEVEL: f64 = 0.999_5;
 /// The largest [`Schedule::prior_mismatch`] that passes as a match: 1 % of the variance, 0.04 dB.
 pub const MAX_PRIOR_MISMATCH: f64 = 0.01;
 
-/// What a scale may be: beyond, nothing of a chain is left.
+/// What a [scale](Schedule::scale) may be: a factor, 1 being the network's own prediction.
 pub const SCALES: std::ops::RangeInclusive<f64> = 0.5..=1.5;
 
 /// sigma = sqrt(1 - l^2), the standard deviation of the noise at level `l`.
@@ -70,7 +70,7 @@ pub fn level_of_lambda(lambda: f64) -> f64 {
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Schedule {
     levels: Vec<f64>,
-    /// Of the predicted noise, a step; empty if all are 1.
+    /// As many as levels; empty if all are 1.
     scales: Vec<f64>,
 }
 
@@ -235,6 +235,11 @@ impl Schedule {
     /// The factor for the noise that is predicted at the level of step `step`; 1 where none is told.
     pub fn scale(&self, step: usize) -> f64 {
         self.scales.get(step).copied().unwrap_or(1.0)
+    }
+
+    /// The [scale](Schedule::scale) of each step, noisiest first.
+    pub fn scales(&self) -> impl Iterator<Item = f64> + '_ {
+        (0..self.steps()).map(|step| self.scale(step))
     }
 
     /// Whether some [scale](Schedule::scale) is not 1.

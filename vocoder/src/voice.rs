@@ -56,7 +56,7 @@ pub struct Voice {
     pub polish: usize,
     /// The sampler that it was made for.
     pub sampler: SamplerKind,
-    /// Noise levels by number of steps, for that start. Rendering prefers them to named schedules.
+    /// By number of steps, for that start. Rendering prefers them to named schedules.
     pub schedules: BTreeMap<usize, Schedule>,
     /// What a chain from pure noise goes down by, where the voice's own start is another.
     pub from_noise: Option<Chain>,

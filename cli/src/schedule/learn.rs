@@ -22,7 +22,7 @@ const USUAL_CANDIDATES: f64 = 60.0;
 /// Candidates from one line of log to the next.
 const NOTED: usize = 20;
 
-/// Learns levels from recordings, and stores them in the voice
+/// Learns levels, and scales of the noise predicted at them, from recordings, and stores them in the voice
 ///
 /// Clips that training would hold out for validation, and others where these are few, judge the
 /// candidates, by a weighted sum:

@@ -10,7 +10,7 @@ use vocoder::schedule::{Schedule, lambda, sigma};
 
 use crate::{output, start, voices};
 
-/// Prints the levels that a voice uses
+/// Prints the levels that a voice uses, and the scales of the predicted noise if it has some
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// The voice, by name or file
@@ -45,7 +45,7 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     if args.json {
         return output::json(&json!({
             "steps": schedule.steps(), "learned": own, "levels": schedule.levels(),
-            "betas": schedule.to_betas(), "scales": scales(&schedule),
+            "betas": schedule.to_betas(), "scales": schedule.scales().collect::<Vec<_>>(),
         }));
     }
     let mut heads = vec!["step", "level", "alpha_bar", "noise", "SNR in dB"];
@@ -66,15 +66,10 @@ pub fn run(args: &ShowArgs) -> Result<()> {
     if schedule.has_scales() {
         heads.push("scale");
         rows.iter_mut()
-            .zip(scales(&schedule))
+            .zip(schedule.scales())
             .for_each(|(row, scale)| row.push(format!("{scale:.3}")));
     }
     output::table(&heads, &rows)
-}
-
-/// Of the predicted noise, step by step.
-fn scales(schedule: &Schedule) -> Vec<f64> {
-    (0..schedule.steps()).map(|step| schedule.scale(step)).collect()
 }
 
 fn snr_db(level: f64) -> f64 {

@@ -49,8 +49,8 @@ impl<T: Scratched> Expand<T> {
             folded.extend((0..co).map(|o| tap(2, c, o)));
             folded.extend((0..co).map(|o| tap(0, c, o) + tap(1, c, o) + tap(2, c, o)));
         }
-        let (no_bias, arrival) = (vec![0.0; 3 * co], Arrival { frame: usize::MAX, alone: false });
-        let products = Conv::new(isa, (1, ci, 3 * co), &folded, &no_bias, (1, 0), arrival);
+        let (shape, no_bias) = ((1, ci, 3 * co), vec![0.0; 3 * co]);
+        let products = Conv::new(isa, shape, &folded, &no_bias, (1, 0), Arrival::MANY);
         Self { products, factor, causal, bias: bias.to_vec() }
     }
 

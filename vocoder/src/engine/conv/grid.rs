@@ -27,7 +27,13 @@ pub(in crate::engine) struct Arrival {
     pub alone: bool,
 }
 
+impl Arrival {
+    /// Many rows at a time, of whatever frames.
+    pub const MANY: Self = Arrival { frame: usize::MAX, alone: false };
+}
+
 impl Grid {
+    /// The grid of a dilation.
     pub fn new(dilation: usize, arrival: Arrival) -> Self {
         match arrival.alone {
             true => Grid { set: TILE * dilation, run: arrival.frame },

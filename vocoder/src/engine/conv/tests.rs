@@ -16,11 +16,8 @@ fn in_form<T: Scratched>(
     tiled: bool,
 ) -> Conv<T> {
     let form = Form::pack(isa, shape, weight, tiled);
-    Conv { form, few: None, ..Conv::new(isa, shape, weight, bias, place, MANY) }
+    Conv { form, few: None, ..Conv::new(isa, shape, weight, bias, place, Arrival::MANY) }
 }
-
-/// Rows of frames that are many.
-const MANY: Arrival = Arrival { frame: usize::MAX, alone: false };
 
 /// A convolution over a whole signal, in two calls that meet at row `cut`.
 fn whole<T: Scratched>(isa: Isa, conv: &Conv<T>, x: &[f32], cut: usize) -> Vec<f32> {
