@@ -18,7 +18,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-use vocoder::network::{Weights, initial_weights};
+use vocoder::network::{Weights, grown, initial_weights};
 use vocoder::voice::{Precision, Provenance, Voice};
 use vocoder::{Error, Result, output_file};
 use walkdir::WalkDir;
@@ -215,11 +215,17 @@ fn begin(run: &Run, device: &Device) -> Result<(State, Progress)> {
         Some(path) => {
             let voice = Voice::load(path)?;
             origin = voice.provenance;
-            if voice.model != run.config.model || voice.mel != run.config.mel {
-                let reason = "expected a voice of the run's model and mel, got one of others";
+            if voice.mel != run.config.mel {
+                let reason = "expected a voice of the run's mel, got one of another";
                 return Err(Error::file(path, reason));
             }
-            voice.weights
+            let (config, seed) = (&run.config.model, run.config.seed);
+            if voice.model == *config {
+                voice.weights
+            } else {
+                grown(&voice.weights, &voice.model, config, seed)
+                    .map_err(|e| Error::file(path, e.to_string()))?
+            }
         }
         None => random_weights(&run.config, device)?,
     };

@@ -12,6 +12,7 @@ mod ends;
 mod flat;
 #[cfg(any(feature = "cuda", all(test, feature = "cuda-emulated")))]
 mod gpu;
+mod grow;
 mod init;
 mod level;
 mod reach;
@@ -20,6 +21,7 @@ mod tape;
 pub use blocks::{Down, Film, Up};
 pub use ends::Ends;
 pub use flat::{join, split};
+pub use grow::grown;
 pub use init::initial_weights;
 pub(crate) use level::MAX_HALF_LOG_SNR;
 pub use level::encode_level;

@@ -47,8 +47,8 @@ pub struct CompareArgs {
     start: Option<start::Choice>,
     /// Rounds of Griffin-Lim after each chain; levels that the voice learned with another number are left
     /// out [default: the voice's own]
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
-    polish: Option<u8>,
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    polish: Option<u16>,
     /// The samplers; each schedule is rendered by each [default: the voice's own, ancestral for most]
     #[arg(long, value_name = "NAME", num_args = 1..)]
     sampler: Vec<SamplerKind>,

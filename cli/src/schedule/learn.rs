@@ -57,8 +57,8 @@ pub struct LearnArgs {
     levels_only: bool,
     /// Rounds of Griffin-Lim after the chain, which the voice then has and the candidates are judged
     /// with; levels for another number are dropped [default: the voice's own]
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u8).range(0..=100))]
-    polish: Option<u8>,
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    polish: Option<u16>,
     /// Learns again what the voice has
     #[arg(long)]
     force: bool,
@@ -179,7 +179,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
 ///
 /// # Errors
 /// A start that is not noise, or is the voice's own.
-fn from_noise(voice: Voice, start: Start, polish: Option<u8>) -> Result<Voice> {
+fn from_noise(voice: Voice, start: Start, polish: Option<u16>) -> Result<Voice> {
     if start != Start::Noise {
         return Err(usage(format!("--beside: expected --start noise, got {start}")));
     }

@@ -12,14 +12,16 @@ use vocoder::{Error, Result};
 /// Seconds of a clip that a candidate renders: shorter ones don't serve.
 pub const CLIP_SECONDS: usize = 2;
 
-/// What an F0 frame error of 1, a periodicity error of 1 and 100 cents are worth, LS-MAE, MR-STFT and the
-/// loss by disturbance counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra
+/// What an F0 frame error of 1, a periodicity error of 1, 100 cents and the loss by disturbance are worth,
+/// LS-MAE and MR-STFT counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra
 /// and voices then weigh as much as each other within a factor of two. Checked against PESQ: nine
 /// renderings of eight clips, from noise, from Griffin-Lim's sound at seven levels and Griffin-Lim
 /// alone, come in the same order by both.
 const FFE_WEIGHT: f64 = 2.0;
 const PERIODICITY_WEIGHT: f64 = 1.0;
 const HUNDRED_CENTS_WEIGHT: f64 = 0.5;
+/// By one that counts once, levels and scales from noise lead everybody else's in all but PESQ.
+const DISTURBANCE_WEIGHT: f64 = 2.0;
 
 /// F0 RMSE that counts for a clip of whose voice nothing is left, in cents.
 const LOST_CENTS: f64 = 200.0;
@@ -27,7 +29,7 @@ const LOST_CENTS: f64 = 200.0;
 /// The mean distance of rendered clips from their recordings, and its parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Distance {
-    /// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + disturbance.
+    /// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + 2 disturbance.
     pub total: f64,
     /// As [`metrics::Comparison::ls_mae`].
     pub ls_mae: f64,
@@ -142,7 +144,7 @@ impl Distance {
             + FFE_WEIGHT * self.ffe
             + PERIODICITY_WEIGHT * self.periodicity_rmse
             + HUNDRED_CENTS_WEIGHT * self.f0_rmse_cents / 100.0
-            + self.disturbance;
+            + DISTURBANCE_WEIGHT * self.disturbance;
         Self { total, ..self }
     }
 }

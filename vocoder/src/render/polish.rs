@@ -15,7 +15,8 @@ use crate::voice::MAX_POLISH;
 use crate::{Error, Result};
 use blocks::Blocks;
 
-/// Most frames that a polish of frames looks ahead.
+/// Most rounds a frame, and frames that it looks ahead, of a polish of frames.
+const MAX_FRAME_ROUNDS: usize = 100;
 const MAX_AHEAD: usize = 16;
 
 /// What follows the chain.
@@ -67,12 +68,14 @@ impl FromStr for Polish {
         let number = |text: &str, most| text.parse().ok().filter(|n| *n <= most);
         let polish = match text.split_once(':') {
             None => number(text, MAX_POLISH).map(|rounds| Self::Clip { rounds }),
-            Some((rounds, ahead)) => number(rounds, MAX_POLISH)
+            Some((rounds, ahead)) => number(rounds, MAX_FRAME_ROUNDS)
                 .zip(number(ahead, MAX_AHEAD))
                 .map(|(rounds, ahead)| Self::Frames { rounds, ahead }),
         };
         polish.ok_or_else(|| {
-            let expected = format!("ROUNDS or ROUNDS:AHEAD, to {MAX_POLISH} and {MAX_AHEAD}");
+            let expected = format!(
+                "ROUNDS to {MAX_POLISH}, or ROUNDS:AHEAD to {MAX_FRAME_ROUNDS} and {MAX_AHEAD}"
+            );
             Error::mismatch("polish", expected, format!("`{text}`"))
         })
     }
@@ -145,10 +148,10 @@ mod tests {
 
     #[test]
     fn a_polish_reads_back_and_nonsense_is_refused() {
-        for text in ["0", "16", "24:1", "100:16"] {
+        for text in ["0", "16", "1000", "24:1", "100:16"] {
             assert_eq!(text.parse::<Polish>().unwrap().to_string(), text);
         }
-        for text in ["", "-1", "101", "8:17", "8:", ":1", "1:2:3", "many"] {
+        for text in ["", "-1", "1001", "101:1", "8:17", "8:", ":1", "1:2:3", "many"] {
             assert!(text.parse::<Polish>().is_err(), "{text}");
         }
     }
