@@ -40,7 +40,8 @@ pub struct TrainArgs {
     /// Go on from the newest checkpoint in RUN, where there is one
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of a voice, with fresh moments
+    /// Start from the weights of a voice, with fresh moments. Where the config has more channels in the
+    /// mel's path (model.first, model.up), the voice grows, and says at first what it said
     #[arg(long, value_name = "VOICE")]
     init: Option<PathBuf>,
     /// Distil a voice: start from its weights and learn where its steps lead, in fewer (presets

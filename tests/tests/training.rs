@@ -117,8 +117,19 @@ fn a_run_goes_on_from_a_voice() {
 
     second.out = folder.path().join("other");
     second.config.model.first = 24;
+    let grown = losses(&second, 100)[0];
+    assert!((grown - from_voice).abs() < 1e-4, "a wider one begins as it: {grown}, {from_voice}");
+    let wide = Voice::load(&second.out.join("voice.safetensors")).unwrap();
+    assert_eq!(wide.weights["mel.bias"].dims(), [24]);
+
+    second.out = folder.path().join("less");
+    second.config.model.first = 8;
     let error = train(&second, &Device::Cpu, || false, |_| {}).unwrap_err().to_string();
-    assert!(error.contains("model"), "{error}");
+    assert!(error.contains("at least [16, 16"), "{error}");
+    second.config.model.first = 16;
+    second.config.mel.floor = 1e-4;
+    let error = train(&second, &Device::Cpu, || false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("mel"), "{error}");
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub struct Run {
     pub cache: Option<PathBuf>,
     /// Where everything is written.
     pub out: PathBuf,
-    /// A voice whose weights the run goes on from, with fresh moments.
+    /// A voice whose weights the run goes on from, with fresh moments; grown, where the config's network is
+    /// wider ([`grown`]).
     pub init: Option<PathBuf>,
     /// A voice that the run distils, and goes on from unless `init` names another. A run that is resumed
     /// has a copy of its own.

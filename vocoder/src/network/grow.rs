@@ -44,7 +44,8 @@ pub fn grown(
             return Err(Error::mismatch("weights", expected, "none such"));
         };
         // FiLM's shifts come before its scales: two groups of channels, each of which grows.
-        let groups = if new.name.starts_with("film") && new.name.contains("output") { 2 } else { 1 };
+        let groups =
+            if new.name.starts_with("film") && new.name.contains("output") { 2 } else { 1 };
         let values = given.flatten_all()?.to_vec1::<f32>()?;
         let mut out = grown[&new.name].flatten_all()?.to_vec1::<f32>()?;
         place(&values, &old.shape, &mut out, &new.shape, groups);
@@ -130,7 +131,8 @@ mod tests {
         silent.chunks_exact_mut(18).for_each(|tap| tap[16..].fill(0.0));
         let mut unheard = grown;
         let shape = heard["last.weight"].dims().to_vec();
-        unheard.insert("last.weight".into(), Tensor::from_vec(silent, shape, &Device::Cpu).unwrap());
+        unheard
+            .insert("last.weight".into(), Tensor::from_vec(silent, shape, &Device::Cpu).unwrap());
         assert_ne!(said(&wide(), &heard), said(&wide(), &unheard));
     }
 
