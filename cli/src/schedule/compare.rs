@@ -13,6 +13,7 @@ use vocoder::picture::chart::{self, Chart, Line};
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::{Schedule, lambda};
 use vocoder::start::Start;
+use vocoder::voice::MAX_POLISH;
 
 use super::learn::{DISTANCE_HEADS, distance_cells, judged};
 use crate::device::{self, Choice};
@@ -47,7 +48,7 @@ pub struct CompareArgs {
     start: Option<start::Choice>,
     /// Rounds of Griffin-Lim after each chain; levels that the voice learned with another number are left
     /// out [default: the voice's own]
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=MAX_POLISH as i64))]
     polish: Option<u16>,
     /// The samplers; each schedule is rendered by each [default: the voice's own, ancestral for most]
     #[arg(long, value_name = "NAME", num_args = 1..)]

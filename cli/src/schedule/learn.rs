@@ -9,7 +9,7 @@ use training::schedule::{Distance, Held, Learned, Learner};
 use vocoder::sampler::SamplerKind;
 use vocoder::schedule::Schedule;
 use vocoder::start::Start;
-use vocoder::voice::{Chain, Precision, Voice};
+use vocoder::voice::{Chain, MAX_POLISH, Precision, Voice};
 
 use crate::device::{self, Choice};
 use crate::failure::usage;
@@ -26,7 +26,7 @@ const NOTED: usize = 20;
 ///
 /// Clips that training would hold out for validation, and others where these are few, judge the
 /// candidates, by a weighted sum:
-/// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + disturbance (after PESQ). The
+/// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + 2 disturbance (after PESQ). The
 /// search starts from everybody else's schedules, too: none is better on these clips. `render` uses what is stored
 /// for its number of steps. Each number is stored as soon as it is learned, and not learned again.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub struct LearnArgs {
     levels_only: bool,
     /// Rounds of Griffin-Lim after the chain, which the voice then has and the candidates are judged
     /// with; levels for another number are dropped [default: the voice's own]
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=MAX_POLISH as i64))]
     polish: Option<u16>,
     /// Learns again what the voice has
     #[arg(long)]

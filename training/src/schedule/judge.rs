@@ -16,11 +16,11 @@ pub const CLIP_SECONDS: usize = 2;
 /// LS-MAE and MR-STFT counting once. At Griffin-Lim's figures (LS-MAE 0.1, MR-STFT 0.8, FFE 0.12, 55 cents) spectra
 /// and voices then weigh as much as each other within a factor of two. Checked against PESQ: nine
 /// renderings of eight clips, from noise, from Griffin-Lim's sound at seven levels and Griffin-Lim
-/// alone, come in the same order by both.
+/// alone, come in the same order by both, disturbance counted once.
 const FFE_WEIGHT: f64 = 2.0;
 const PERIODICITY_WEIGHT: f64 = 1.0;
 const HUNDRED_CENTS_WEIGHT: f64 = 0.5;
-/// By one that counts once, levels and scales from noise lead everybody else's in all but PESQ.
+/// Twice, since levels and scales found with it counted once lead everybody else's in all but PESQ.
 const DISTURBANCE_WEIGHT: f64 = 2.0;
 
 /// F0 RMSE that counts for a clip of whose voice nothing is left, in cents.

@@ -1,12 +1,13 @@
 //! A wider network that begins as a narrower one: so that what the narrow one has learned need not be
 //! learned again.
 
+use super::init::is_film_output;
 use super::{Weights, initial_weights};
 use crate::config::ModelConfig;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 
-/// Weights for the network `wide` that predicts, for now, what `narrow` predicts with `weights`
+/// Weights, on the CPU, for the network `wide` that predicts, for now, what `narrow` predicts with `weights`
 /// (function-preserving growth: Chen, Goodfellow & Shlens 2016, arXiv 1511.05641).
 ///
 /// The channels of the narrow network become the first of the wide one's. The others begin with the random
@@ -44,8 +45,7 @@ pub fn grown(
             return Err(Error::mismatch("weights", expected, "none such"));
         };
         // FiLM's shifts come before its scales: two groups of channels, each of which grows.
-        let groups =
-            if new.name.starts_with("film") && new.name.contains("output") { 2 } else { 1 };
+        let groups = if is_film_output(&new.name) { 2 } else { 1 };
         let values = given.flatten_all()?.to_vec1::<f32>()?;
         let mut out = grown[&new.name].flatten_all()?.to_vec1::<f32>()?;
         place(&values, &old.shape, &mut out, &new.shape, groups);

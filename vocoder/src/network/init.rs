@@ -26,7 +26,7 @@ pub fn initial_weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
                 noise.fill(index as u64, 0, &mut values);
                 let gain = match parameter.name.as_str() {
                     "last.weight" => 0.1,
-                    name if name.starts_with("film") && name.contains("output") => 0.3,
+                    name if is_film_output(name) => 0.3,
                     // The last of each branch that is added to another: sums stay near unit size.
                     name if name.starts_with("up") && name.contains(".conv.1") => 0.5,
                     name if name.starts_with("up") && name.contains(".conv.3") => 0.5,
@@ -37,9 +37,7 @@ pub fn initial_weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
                 let deviation = (gain / ((taps * ci) as f64).sqrt()) as f32;
                 values.iter_mut().for_each(|v| *v *= deviation);
             }
-            [channels]
-                if parameter.name.starts_with("film") && parameter.name.contains("output") =>
-            {
+            [channels] if is_film_output(&parameter.name) => {
                 values[channels / 2..].fill(1.0);
             }
             [_] => {}
@@ -55,4 +53,9 @@ pub fn initial_weights(config: &ModelConfig, seed: u64) -> Result<Weights> {
         weights.insert(parameter.name, tensor);
     }
     Ok(weights)
+}
+
+/// Whether a parameter makes FiLM's shifts and, after them, its scales.
+pub(super) fn is_film_output(name: &str) -> bool {
+    name.starts_with("film") && name.contains("output")
 }
