@@ -11,16 +11,14 @@
 mod aim;
 mod magnitudes;
 mod online;
-
-use realfft::num_complex::Complex32;
+mod search;
 
 use crate::mel::{Mel, MelConfig};
 use crate::noise::Noise;
-use crate::stft::Stft;
 use crate::{Error, Result};
-use aim::{Aim, with_magnitude};
 pub(crate) use magnitudes::MelInverse;
 pub(crate) use online::Online;
+use search::Search;
 
 /// Settings of Griffin-Lim.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +52,8 @@ impl Default for GriffinLim {
 impl GriffinLim {
     /// The sound of `mel`: `frames * hop` samples at its rate, the same for the same settings.
     ///
-    /// Holds all spectra at once: about 20 bytes a bin, 1.6 MB for a second at the default settings.
+    /// Holds all spectra at once: about 20 bytes a bin, 1.6 MB for a second at the default settings. Threads are
+    /// those of the rayon pool that it is called in; the sound is the same on any number of them.
     ///
     /// # Errors
     /// The momentum is out of range, or the mel has no frame or an invalid config.
@@ -79,11 +78,7 @@ impl GriffinLim {
             return Err(Error::mismatch("mel", "at least one frame", "none"));
         }
         mel.config.validate()?;
-        Ok(Search::new(self, mel, first).run(
-            self.iterations,
-            &mel.config,
-            mel.frames * mel.config.hop,
-        ))
+        Ok(Search::new(self, mel, first).of_noise(self.iterations, &mel.config))
     }
 }
 
@@ -94,21 +89,26 @@ impl GriffinLim {
     /// # Errors
     /// As [`GriffinLim::render`]; a sound of another length.
     pub fn refine(&self, mel: &Mel, sound: &[f32]) -> Result<Vec<f32>> {
+        self.refine_after(mel, sound, 0)
+    }
+
+    /// As [`GriffinLim::refine`], of a sound whose first `held` samples are settled: they come back as they
+    /// are, and the rest is sought to fit them.
+    ///
+    /// # Errors
+    /// As [`GriffinLim::refine`]; a sound of less than `held` samples.
+    pub fn refine_after(&self, mel: &Mel, sound: &[f32], held: usize) -> Result<Vec<f32>> {
         let length = mel.frames * mel.config.hop;
-        if mel.frames == 0 || sound.len() != length {
+        if mel.frames == 0 || sound.len() != length || held > length {
             return Err(Error::mismatch(
                 "sound to refine",
-                format!("{length} samples"),
+                format!("{length} samples, {held} of them settled"),
                 sound.len(),
             ));
         }
-        let mut search = Search::new(self, mel, 0);
-        // Frame 0 begins `pad` samples before the clip does.
-        let pad = mel.config.pad();
-        search.padded.fill(0.0);
-        search.padded.iter_mut().skip(pad).zip(sound).for_each(|(to, from)| *to = *from);
-        search.improve();
-        Ok(search.run(self.iterations.saturating_sub(1), &mel.config, length))
+        mel.config.validate()?;
+        let search = Search::new(self, mel, 0);
+        Ok(search.of_sound(self.iterations.max(1), &mel.config, sound, held))
     }
 
     /// As [`GriffinLim::render`], frame by frame with `ahead` frames of look-ahead, as a stream would
@@ -135,102 +135,6 @@ impl GriffinLim {
     /// rounds: in each, and in the last synthesis, those whose windows overlap.
     pub fn reach(iterations: usize, mel: &MelConfig) -> usize {
         (iterations + 1) * mel.window.div_ceil(mel.hop)
-    }
-}
-
-/// The search for phases. Spectra are `[frames][bins]`.
-struct Search {
-    stft: Stft,
-    frames: usize,
-    momentum: f32,
-    aim: Aim,
-    /// `[frames][n_mels]`: see [`MelInverse::target`].
-    targets: Vec<f32>,
-    magnitudes: Vec<f32>,
-    /// See [`aim::Frame`].
-    spectra: Vec<Complex32>,
-    before: Vec<Complex32>,
-    /// Of the padded sound, for [`Stft::add`].
-    gains: Vec<f32>,
-    padded: Vec<f32>,
-}
-
-impl Search {
-    fn new(settings: &GriffinLim, mel: &Mel, first: usize) -> Self {
-        let config = &mel.config;
-        let stft = Stft::new(config.n_fft, config.hop, config.window);
-        let (frames, bins) = (mel.frames, stft.bins());
-        // Over whole clips magnitudes may go all the way to the sound's: they don't stray.
-        let mut aim = Aim::new(config, settings.hold, 1.0);
-        let mut magnitudes = vec![0.0; frames * bins];
-        let mut spectra = vec![Complex32::ZERO; frames * bins];
-        let mut targets = vec![0.0; frames * config.n_mels];
-        let noise = Noise::new(settings.seed);
-        let mut parts = vec![0.0; 2 * bins];
-        for (frame, target) in targets.chunks_exact_mut(config.n_mels).enumerate() {
-            let range = frame * bins..(frame + 1) * bins;
-            aim.begin(mel.frame(frame), &mut magnitudes[range.clone()], target);
-            noise.fill((first + frame) as u64, 0, &mut parts);
-            let spectrum = spectra[range.clone()].iter_mut().zip(&magnitudes[range]);
-            for ((value, magnitude), part) in spectrum.zip(parts.chunks_exact(2)) {
-                *value = with_magnitude(Complex32::new(part[0], part[1]), *magnitude);
-            }
-        }
-        Self {
-            frames,
-            momentum: settings.momentum,
-            aim,
-            targets,
-            magnitudes,
-            spectra,
-            before: vec![Complex32::ZERO; frames * bins],
-            gains: stft.gains(frames),
-            padded: vec![0.0; stft.length(frames)],
-            stft,
-        }
-    }
-
-    fn run(mut self, iterations: usize, config: &MelConfig, length: usize) -> Vec<f32> {
-        for _ in 0..iterations {
-            self.synthesise();
-            self.improve();
-        }
-        self.synthesise();
-        // Frame 0 begins `pad` samples before the clip does. Where frames are centred, the last
-        // hop is half covered, and what no window reaches is silent.
-        let pad = config.pad();
-        let mut sound: Vec<f32> = self.padded.into_iter().skip(pad).take(length).collect();
-        sound.resize(length, 0.0);
-        sound
-    }
-
-    /// The sound whose spectra are nearest to `spectra`.
-    fn synthesise(&mut self) {
-        self.padded.fill(0.0);
-        for (frame, spectrum) in self.spectra.chunks_exact(self.stft.bins()).enumerate() {
-            self.stft.add(spectrum, frame, &mut self.padded);
-        }
-        self.padded.iter_mut().zip(&self.gains).for_each(|(x, gain)| *x *= gain);
-    }
-
-    /// A round's spectra from those of the sound.
-    fn improve(&mut self) {
-        let bins = self.stft.bins();
-        let bands = self.targets.len() / self.frames;
-        for frame in 0..self.frames {
-            let range = frame * bins..(frame + 1) * bins;
-            let now = self.stft.analyse(&self.padded, frame);
-            self.aim.advance(
-                now,
-                self.momentum,
-                &mut aim::Frame {
-                    target: &self.targets[frame * bands..(frame + 1) * bands],
-                    magnitudes: &mut self.magnitudes[range.clone()],
-                    before: &mut self.before[range.clone()],
-                    spectrum: &mut self.spectra[range],
-                },
-            );
-        }
     }
 }
 

@@ -213,7 +213,6 @@ impl ClipState {
             polish: Polisher::new(
                 &voice.mel,
                 settings.polish,
-                settings.chunk_frames,
                 latency::lag(&voice.model, &voice.mel, &settings.start),
             ),
             mel: voice.mel.clone(),

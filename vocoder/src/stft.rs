@@ -58,6 +58,11 @@ impl Stft {
         self.n_fft / 2 + 1
     }
 
+    /// Samples from one frame to the next.
+    pub(crate) fn hop(&self) -> usize {
+        self.hop
+    }
+
     /// Frames that begin within a padded clip of `length` samples and end in it.
     pub(crate) fn frames(&self, length: usize) -> usize {
         length.checked_sub(self.n_fft).map_or(0, |rest| rest / self.hop + 1)

@@ -35,7 +35,7 @@ pub use chain::Chain;
 pub const VERSION: u32 = 4;
 
 /// Most rounds of polish.
-pub const MAX_POLISH: usize = 1000;
+pub const MAX_POLISH: usize = 10_000;
 
 /// What the metadata of a voice file says under `format`.
 pub const FORMAT: &str = "vocoder voice";

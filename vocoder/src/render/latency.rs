@@ -31,8 +31,7 @@ impl Latency {
 ///
 /// A causal network pays its look-ahead once, since only the mel runs ahead. A symmetric one sees the
 /// signal's future in every step; its figure is an upper bound, and in fewer bits than f32 it works in blocks
-/// of 0.2 s, which come on top, that pieces equal the whole. [`Polish::Clip`] is meant for files: it works in
-/// long blocks, whose length comes on top.
+/// of 0.2 s, which come on top, that pieces equal the whole.
 pub fn latency(
     model: &ModelConfig,
     mel: &MelConfig,

@@ -4,7 +4,7 @@
 //! between the harmonics. Its phases are what a network is for. Rounds of Griffin-Lim that begin with
 //! the rendered sound keep these and [move](Hold::Mel) its magnitudes until they give the mel.
 
-mod blocks;
+mod segments;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::griffin_lim::{Hold, Online};
 use crate::mel::{Mel, MelConfig};
 use crate::voice::MAX_POLISH;
 use crate::{Error, Result};
-use blocks::Blocks;
+use segments::{AHEAD, SEGMENT, Segments};
 
 /// Most rounds a frame, and frames that it looks ahead, of a polish of frames.
 const MAX_FRAME_ROUNDS: usize = 100;
@@ -22,8 +22,8 @@ const MAX_AHEAD: usize = 16;
 /// What follows the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polish {
-    /// Rounds over the whole clip, as `ROUNDS` says it; 0 leaves the bare chain. Each looks two windows
-    /// further ahead, so this is for files.
+    /// Rounds over the whole clip, segments of 512 frames at a time, as `ROUNDS` says it; 0 leaves the bare
+    /// chain. For files: streams wait for a segment.
     Clip {
         /// Rounds of Griffin-Lim.
         rounds: usize,
@@ -45,7 +45,9 @@ impl Polish {
     /// `lag` is [`Polisher::new`]'s.
     pub(super) fn waits(self, mel: &MelConfig, chain: usize, lag: usize) -> usize {
         match self {
-            Self::Clip { rounds } => chain + Blocks::reach(mel, rounds),
+            Self::Clip { rounds: 0 } => chain,
+            // A segment's first frame waits for all of it.
+            Self::Clip { .. } => chain + SEGMENT + AHEAD - 1,
             // The chain's sound is looked for as late as the mel, less the lag that it has anyway.
             Self::Frames { ahead, .. } => Online::reach(mel, ahead) + chain - lag,
         }
@@ -84,17 +86,16 @@ impl FromStr for Polish {
 /// Polishes sound that arrives in pieces. Its output does not depend on the pieces, bit for bit.
 pub(super) enum Polisher {
     Nothing,
-    Clip(Blocks),
+    Clip(Segments),
     Frames(Box<Online>),
 }
 
 impl Polisher {
-    /// A polisher of sound that is rendered `chunk_frames` at a time and comes `lag` frames after its mel
-    /// at least.
-    pub fn new(config: &MelConfig, polish: Polish, chunk_frames: usize, lag: usize) -> Self {
+    /// A polisher of sound that comes `lag` frames after its mel at least.
+    pub fn new(config: &MelConfig, polish: Polish, lag: usize) -> Self {
         match polish {
             Polish::Clip { rounds: 0 } => Self::Nothing,
-            Polish::Clip { rounds } => Self::Clip(Blocks::new(config, rounds, chunk_frames)),
+            Polish::Clip { rounds } => Self::Clip(Segments::new(config, rounds)),
             Polish::Frames { rounds, ahead } => {
                 Self::Frames(Box::new(Online::new(config, rounds, ahead, lag, Hold::Mel)))
             }
@@ -117,9 +118,9 @@ impl Polisher {
         let frames = sound.len() / hop;
         match self {
             Self::Nothing => Ok(sound),
-            Self::Clip(blocks) => {
+            Self::Clip(segments) => {
                 let mel = &mel.data[first * bands..(first + frames) * bands];
-                blocks.push(mel, sound, ended)
+                segments.push(mel, sound, ended)
             }
             Self::Frames(online) => {
                 // What is known beyond the lag depends on the pieces.
@@ -135,7 +136,7 @@ impl Polisher {
     pub fn reset(&mut self) {
         match self {
             Self::Nothing => {}
-            Self::Clip(blocks) => blocks.reset(),
+            Self::Clip(segments) => segments.reset(),
             Self::Frames(online) => online.reset(),
         }
     }
@@ -148,10 +149,10 @@ mod tests {
 
     #[test]
     fn a_polish_reads_back_and_nonsense_is_refused() {
-        for text in ["0", "16", "1000", "24:1", "100:16"] {
+        for text in ["0", "16", "10000", "24:1", "100:16"] {
             assert_eq!(text.parse::<Polish>().unwrap().to_string(), text);
         }
-        for text in ["", "-1", "1001", "101:1", "8:17", "8:", ":1", "1:2:3", "many"] {
+        for text in ["", "-1", "10001", "101:1", "8:17", "8:", ":1", "1:2:3", "many"] {
             assert!(text.parse::<Polish>().is_err(), "{text}");
         }
     }
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(frames(2).waits(&mel, 1, 1), 3);
         // One that sees 5 frames of the signal ahead has no lag to give.
         assert_eq!(frames(0).waits(&mel, 5, 0), 6);
-        assert_eq!(Polish::Clip { rounds: 2 }.waits(&mel, 1, 1), 1 + 16);
+        assert_eq!(Polish::Clip { rounds: 2 }.waits(&mel, 1, 1), 1 + 575);
         assert_eq!(Polish::NONE.waits(&mel, 3, 0), 3);
     }
 }
