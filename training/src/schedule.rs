@@ -45,7 +45,7 @@ const FROM_NOISE: [f64; 5] = [0.2, 0.4, 0.6, 0.75, 0.9];
 const LASTS: [f64; 6] = [1.0, 1.5, 2.25, 3.0, 3.75, CLEANEST];
 
 /// Strides of the search in lambda.
-const STRIDES: [f64; 3] = [0.8, 0.4, 0.2];
+const STRIDES: [f64; 4] = [0.8, 0.4, 0.2, 0.1];
 
 /// A learned schedule.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Learns the levels for `steps` steps, from `neighbour` on if there is one: a schedule that was
-    /// learned for another number. `observe` hears of each candidate: how many there were, and the
+    /// learned for another number, or for this, than which what is learned is then no worse. `observe` hears of each candidate: how many there were, and the
     /// least distance so far; if it says false, learning ends with [`Error::Stopped`].
     ///
     /// # Errors
@@ -112,8 +112,12 @@ impl<'a> Learner<'a> {
             if observe(tried, least) { Ok(distance) } else { Err(Error::Stopped) }
         };
         let mut best: Option<Found> = None;
-        for lambdas in self.seeds(steps, neighbour)? {
-            let candidate = Candidate::plain(lambdas);
+        let (known, neighbour) = match neighbour {
+            Some(known) if known.steps() == steps => (Some(self.held.candidate(known)), None),
+            neighbour => (None, neighbour),
+        };
+        let seeds = self.seeds(steps, neighbour)?.into_iter().map(Candidate::plain);
+        for candidate in known.into_iter().chain(seeds) {
             let distance = distance(&candidate)?;
             if best.as_ref().is_none_or(|best| distance < best.distance) {
                 best = Some(Found { candidate, distance });

@@ -62,6 +62,10 @@ pub struct CompareArgs {
     /// Clips of two seconds that each schedule renders
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clips: u64,
+    /// Folders of recordings that the grid search and BDDM's are made on, so that all clips of --data judge
+    /// [default: every other clip of --data]
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    search: Vec<PathBuf>,
     /// Only these schedules, by the names that the table has, and no searches
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
@@ -113,11 +117,11 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     let start = start::of_voice(args.start, &voice);
     let (device, _) = args.device.open()?;
     let rate = voice.mel.sample_rate;
-    let corpus = Corpus::load(&args.data, rate, rate as usize)?;
     let count = args.clips as usize;
-    let mut clips = judged(corpus, 2 * count);
-    clips.retain(|clip| clip.samples.len() >= CLIP_SECONDS * rate as usize);
-    let (clips, others) = halves(clips);
+    let (clips, others) = match &args.search[..] {
+        [] => halves(long_clips(&args.data, rate, 2 * count)?),
+        search => (long_clips(&args.data, rate, count)?, long_clips(search, rate, MOST_SEARCHED)?),
+    };
     let mut rows = Vec::new();
     let own = [voice.sampler_from(start)];
     let samplers = if args.sampler.is_empty() { &own[..] } else { &args.sampler };
@@ -192,6 +196,13 @@ fn only(
         bail!("--only: expected schedules of {steps} steps ({known}), got {unknown:?}");
     }
     Ok(all.into_iter().filter(|(by, _)| names.contains(by)).collect())
+}
+
+/// About `count` clips of `folders`, those held out for validation first, that are long enough to judge by.
+fn long_clips(folders: &[PathBuf], rate: u32, count: usize) -> Result<Vec<Clip>> {
+    let mut clips = judged(Corpus::load(folders, rate, rate as usize)?, count);
+    clips.retain(|clip| clip.samples.len() >= CLIP_SECONDS * rate as usize);
+    Ok(clips)
 }
 
 /// Every other clip, and the rest: what is searched for here is found on other clips than it is compared

@@ -26,7 +26,7 @@ const NOTED: usize = 20;
 ///
 /// Clips that training would hold out for validation, and others where these are few, judge the
 /// candidates, by a weighted sum:
-/// LS-MAE + MR-STFT + 2 FFE + periodicity error + F0 RMSE / 200 cents + 2 disturbance (after PESQ). The
+/// 3 LS-MAE + MR-STFT + 4 FFE + periodicity error + F0 RMSE / 200 cents + 2 disturbance (after PESQ). The
 /// search starts from everybody else's schedules, too: none is better on these clips. `render` uses what is stored
 /// for its number of steps. Each number is stored as soon as it is learned, and not learned again.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ pub struct LearnArgs {
     /// with; levels for another number are dropped [default: the voice's own]
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u16).range(0..=MAX_POLISH as i64))]
     polish: Option<u16>,
-    /// Learns again what the voice has
+    /// Learns again what the voice has, from there on
     #[arg(long)]
     force: bool,
     /// Where the voice with its schedules is written, and found again by the next call [default: the
@@ -126,9 +126,6 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let mut wanted: Vec<usize> = args.steps.iter().map(|&steps| steps as usize).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    if args.force {
-        voice.schedules.retain(|steps, _| !wanted.contains(steps));
-    }
 
     let (device, _) = args.device.open()?;
     let corpus = Corpus::load(&args.data, voice.mel.sample_rate, voice.mel.sample_rate as usize)?;
@@ -141,7 +138,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     let mut rows = vec![Row::new("Griffin-Lim alone".into(), None, alone)];
     for steps in wanted {
         interrupt::check()?;
-        let row = match voice.schedules.get(&steps).cloned() {
+        let row = match voice.schedules.get(&steps).filter(|_| !args.force).cloned() {
             Some(schedule) => {
                 progress.finished(format!("{steps} steps: known already"));
                 let distance = learner.distance(&schedule)?;

@@ -49,8 +49,22 @@ pub(super) struct Found {
 pub struct Held {
     /// The first level stays.
     pub first: bool,
-    /// All scales stay.
+    /// All scales stay 1.
     pub scales: bool,
+}
+
+impl Held {
+    /// What makes `schedule`; without its scales where they are held at 1.
+    pub(super) fn candidate(self, schedule: &Schedule) -> Candidate {
+        let lambdas = schedule.levels().iter().map(|l| lambda(*l)).collect();
+        match self.scales {
+            true => Candidate::plain(lambdas),
+            false => {
+                let scales = (0..schedule.steps()).map(|step| schedule.scale(step)).collect();
+                Candidate { lambdas, scales }
+            }
+        }
+    }
 }
 
 /// A way to change a candidate by a stride, which may be negative.
@@ -214,6 +228,16 @@ mod tests {
         descend(&mut best, Held::default(), &[0.4, 0.2], &mut bowl(&[])).unwrap();
         assert!(best.candidate.scales[..19].iter().all(|scale| *scale == 1.0), "{best:?}");
         assert!((best.candidate.scales[19] - 0.8).abs() < 0.05, "{best:?}");
+    }
+
+    #[test]
+    fn what_is_known_is_a_candidate() {
+        let schedule = Schedule::explicit([0.3, 0.8]).unwrap().scaled([1.0, 0.9]).unwrap();
+        let of = |scales| Held { first: false, scales }.candidate(&schedule);
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+        let back = of(false).schedule().unwrap();
+        assert!(close(back.levels(), schedule.levels()) && back.scale(1) == 0.9, "{back:?}");
+        assert_eq!(of(true).scales, [1.0, 1.0]);
     }
 
     #[test]
