@@ -20,7 +20,8 @@ pub const CLIP_SECONDS: usize = 2;
 ///
 /// Of one voice's schedules those of long last steps disturb least, and leave weak bands too weak: with
 /// LS-MAE and disturbance counted once, what was learned for one voice led everybody else's in all but PESQ,
-/// with disturbance counted twice, for another, in all but LS-MAE. Counted so it is in all.
+/// with disturbance counted twice, for another, in all but LS-MAE. Counted so, it leads in all
+/// (`models/speech.md`).
 const LS_MAE_WEIGHT: f64 = 3.0;
 const FFE_WEIGHT: f64 = 4.0;
 const PERIODICITY_WEIGHT: f64 = 1.0;
