@@ -68,6 +68,10 @@ fn a_start_from_griffin_lim_learns_its_first_level_and_goes_on_where_it_was() {
     let rows = json(&free.stdout);
     assert!(distance(&rows[2]) < distance(&rows[1]), "{rows}");
     assert!(Voice::load(&out).unwrap().schedules[&1].levels()[0] > 2.0 * FIRST_LEVEL);
+    // Learned again from there, it is no worse.
+    let forced = learn(&["1"], &["--start", "noise", "--force"]);
+    assert!(!forced.stderr.contains("known already"), "{}", forced.stderr);
+    assert!(distance(&json(&forced.stdout)[2]) <= distance(&rows[2]));
 
     // Another sampler wants other levels, and is what the voice is then rendered by.
     let other = learn(&["1"], &["--sampler", "dpm++2m"]);
@@ -224,6 +228,22 @@ fn schedules_are_shown_and_compared_with_everybody_elses() {
         assert_eq!(vocoder::audio::read(&path).unwrap().audio.samples.len(), 48_000);
     }
     with("linaer").expect_error(1, &["--only", "linear", "linaer"]);
+
+    // All clips judge, where the others' searches have clips of their own.
+    let judged = |more: &[std::ffi::OsString], name: &str| {
+        let renderings = folder.path().join(name);
+        let how = arguments!["--clips", "9", "--steps", "4", "--grid", "1", "--no-bddm", "-q"];
+        let out = arguments!["--renderings", &renderings];
+        let found = run([&compare[..], &how, &out, more].concat());
+        assert_eq!(found.status, 0, "{}", found.stderr);
+        assert!(found.stdout.contains("grid search of 1"), "{}", found.stdout);
+        std::fs::read_dir(renderings.join("recordings")).unwrap().count()
+    };
+    let all = judged(&arguments!["--search", samples()], "all");
+    let half = judged(&[], "half");
+    assert!(half < all && all <= 2 * half, "{half} of {all}");
+    let missing = folder.path().join("missing");
+    run([&compare[..], &arguments!["--search", &missing]].concat()).expect_error(1, &["missing"]);
 }
 
 #[test]
