@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_searched_ahead_carries_no_seam_into_the_segment_and_all_of_it_is_bounded() {
+    fn segments_come_as_soon_as_they_can_and_memory_is_bounded() {
         let (mel, _, noisy) = clip();
         let (bands, hop) = (mel.config.n_mels, mel.config.hop);
         let mut segments = Segments::new(&mel.config, 1);
