@@ -92,8 +92,9 @@ impl<'a> Learner<'a> {
     }
 
     /// Learns the levels for `steps` steps, from `neighbour` on if there is one: a schedule that was
-    /// learned for another number, or for this, than which what is learned is then no worse. `observe` hears of each candidate: how many there were, and the
-    /// least distance so far; if it says false, learning ends with [`Error::Stopped`].
+    /// learned for another number, or for this one, than which what is learned is then no worse.
+    /// `observe` hears of each candidate: how many there were, and the least distance so far; if it says
+    /// false, learning ends with [`Error::Stopped`].
     ///
     /// # Errors
     /// No steps, or more than a schedule can have; a device that fails.

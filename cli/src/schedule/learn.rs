@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::{interrupt, output, start, voices};
 
 /// Candidates that a search tries, about.
-const USUAL_CANDIDATES: f64 = 60.0;
+const USUAL_CANDIDATES: f64 = 120.0;
 
 /// Candidates from one line of log to the next.
 const NOTED: usize = 20;
