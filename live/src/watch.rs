@@ -27,10 +27,13 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The frames since the last call, at most the newest 512. Not for the audio thread.
+    /// The frames since the last call, at most 512 (what comes after those is dropped until they are
+    /// read). Not for the audio thread.
     pub fn take_mels(&self) -> Vec<MelFrame> {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::from_fn(|| frames.pop().ok()).collect()
+        // As many as wait now: the worker adds more meanwhile.
+        let waiting = frames.slots();
+        std::iter::from_fn(|| frames.pop().ok()).take(waiting).collect()
     }
 
     /// What the frames' values mean.
@@ -72,5 +75,31 @@ impl Watch {
     pub fn reset(&mut self) {
         self.stream.reset();
         self.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_takes_what_waits_while_the_worker_goes_on() {
+        let (mut writer, reader) = watch(&MelConfig::default()).unwrap();
+        let frame = || MelFrame { input: vec![-4.0; 128], output: vec![-5.0; 128] };
+        let worker = std::thread::spawn(move || {
+            // Whenever a frame is read, the next is there.
+            for _ in 0..100_000 {
+                while writer.frames.push(frame()).is_err() && !writer.frames.is_abandoned() {}
+            }
+        });
+        let mut seen = 0;
+        while !worker.is_finished() {
+            let frames = reader.take_mels().len();
+            assert!(frames <= MOST_FRAMES, "{frames} frames at once");
+            seen += frames;
+        }
+        worker.join().unwrap();
+        assert_eq!(seen + reader.take_mels().len(), 100_000);
     }
 }
