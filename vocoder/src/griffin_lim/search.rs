@@ -49,6 +49,8 @@ struct Block {
     magnitudes: Vec<f32>,
     spectra: Vec<Complex32>,
     before: Vec<Complex32>,
+    /// `[frames]`: see [`Aim::begin`].
+    weights: Vec<f32>,
 }
 
 /// What a block's frames add to the sound, from the sample `from` on.
@@ -85,7 +87,7 @@ impl Search {
         let workers: Vec<Mutex<Worker>> =
             (0..rayon::current_num_threads()).map(|_| Mutex::new(worker())).collect();
         let stft = Stft::new(config.n_fft, config.hop, config.window);
-        let (bins, gains) = (stft.bins(), stft.gains(mel.frames));
+        let bins = stft.bins();
         let mut blocks = Vec::new();
         let mut frame = 0;
         while frame < mel.frames {
@@ -97,6 +99,7 @@ impl Search {
                 magnitudes: vec![0.0; frames * bins],
                 spectra: vec![Complex32::ZERO; frames * bins],
                 before: vec![Complex32::ZERO; frames * bins],
+                weights: vec![0.0; frames],
             });
             frame += frames;
         }
@@ -109,6 +112,8 @@ impl Search {
         blocks
             .par_iter_mut()
             .for_each(|block| own(&workers, |w| w.begin(block, mel, &noise, first)));
+        let weights: Vec<f32> = blocks.iter().flat_map(|block| &block.weights).copied().collect();
+        let gains = stft.gains(&weights);
         Self {
             momentum: settings.momentum,
             pad: config.pad(),
@@ -217,10 +222,10 @@ impl Worker {
         let mut parts = vec![0.0; 2 * bins];
         let rows = block.targets.chunks_exact_mut(mel.config.n_mels);
         let rows = rows.zip(block.magnitudes.chunks_exact_mut(bins));
-        let rows = rows.zip(block.spectra.chunks_exact_mut(bins)).enumerate();
-        for (index, ((target, magnitudes), spectrum)) in rows {
+        let rows = rows.zip(block.spectra.chunks_exact_mut(bins)).zip(&mut block.weights);
+        for (index, (((target, magnitudes), spectrum), weight)) in rows.enumerate() {
             let frame = block.first + index;
-            self.aim.begin(mel.frame(frame), magnitudes, target);
+            *weight = self.aim.begin(mel.frame(frame), magnitudes, target);
             noise.fill((first + frame) as u64, 0, &mut parts);
             let values = spectrum.iter_mut().zip(magnitudes).zip(parts.as_chunks::<2>().0);
             for ((value, magnitude), [re, im]) in values {
@@ -251,8 +256,9 @@ impl Worker {
     /// The block's share of the sound whose spectra are nearest to all blocks'.
     fn synthesise(&mut self, block: &Block, share: &mut Share) {
         share.samples.fill(0.0);
-        for (index, spectrum) in block.spectra.chunks_exact(self.stft.bins()).enumerate() {
-            self.stft.add(spectrum, index, &mut share.samples);
+        let spectra = block.spectra.chunks_exact(self.stft.bins());
+        for (index, (spectrum, weight)) in spectra.zip(&block.weights).enumerate() {
+            self.stft.add(spectrum, *weight, index, &mut share.samples);
         }
     }
 }
@@ -291,15 +297,11 @@ mod tests {
         let mut targets = vec![0.0; mel.frames * bands];
         let mut spectra = vec![Complex32::ZERO; mel.frames * bins];
         let mut before = spectra.clone();
-        for frame in 0..mel.frames {
-            let magnitudes = &mut magnitudes[frame * bins..(frame + 1) * bins];
-            aim.begin(
-                mel.frame(frame),
-                magnitudes,
-                &mut targets[frame * bands..(frame + 1) * bands],
-            );
-        }
-        let gains = stft.gains(mel.frames);
+        let rows = magnitudes.chunks_mut(bins).zip(targets.chunks_mut(bands)).enumerate();
+        let weights: Vec<f32> = rows
+            .map(|(frame, (magnitudes, target))| aim.begin(mel.frame(frame), magnitudes, target))
+            .collect();
+        let gains = stft.gains(&weights);
         let mut padded = vec![0.0; gains.len()];
         padded[pad..].iter_mut().zip(sound).for_each(|(to, from)| *to = *from);
         let given = padded.clone();
@@ -316,7 +318,7 @@ mod tests {
             }
             padded.fill(0.0);
             for (frame, spectrum) in spectra.chunks_exact(bins).enumerate() {
-                stft.add(spectrum, frame, &mut padded);
+                stft.add(spectrum, weights[frame], frame, &mut padded);
             }
             padded.iter_mut().zip(&gains).for_each(|(x, gain)| *x *= gain);
             if held > 0 {

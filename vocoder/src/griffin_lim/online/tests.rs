@@ -38,6 +38,10 @@ fn twin(mel: &Mel, given: &[f32], (rounds, ahead, lag, hold): Settings) -> Vec<f
     let mut stft = Stft::with_late_synthesis(config.n_fft, hop, config.window, late(config));
     let (bins, span) = (stft.bins(), stft.length(frames));
     let mut inverse = MelInverse::new(config);
+    let mut aim = Aim::new(config, hold, SHARE);
+    let weights: Vec<f32> = (0..frames)
+        .map(|f| aim.begin(mel.frame(f), &mut vec![0.0; bins], &mut vec![0.0; config.n_mels]))
+        .collect();
     let mut magnitudes: Vec<Vec<f32>> = (0..frames)
         .map(|frame| {
             let mut out = vec![0.0; bins];
@@ -47,9 +51,26 @@ fn twin(mel: &Mel, given: &[f32], (rounds, ahead, lag, hold): Settings) -> Vec<f
         .collect();
     // Windows as if there were frames before the first and after the last.
     let mut full = vec![0.0; stft.length(frames + 40)];
-    (0..frames + 40).for_each(|frame| stft.add_weights(frame, &mut full));
+    (0..frames + 40).for_each(|frame| stft.add_windows(1.0, frame, &mut full));
     let full = &full[20 * hop..];
-    let (mut sums, mut weights) = (vec![0.0; span], vec![0.0; span]);
+    // The sound of frames, and all windows on it.
+    let mean = |of: &[(usize, Vec<Complex32>)]| -> (Vec<f32>, Vec<f32>) {
+        let mut stft = Stft::with_late_synthesis(config.n_fft, hop, config.window, late(config));
+        let mut parts = [vec![0.0; span], vec![0.0; span], vec![0.0; span]];
+        let [sums, weighted, windows] = &mut parts;
+        for (frame, spectrum) in of {
+            stft.add(spectrum, weights[*frame], *frame, sums);
+            stft.add_windows(weights[*frame], *frame, weighted);
+            stft.add_windows(1.0, *frame, windows);
+        }
+        for (i, value) in sums.iter_mut().enumerate() {
+            let edge = (windows[i] / LEAST_WINDOW).min(1.0);
+            *value *= if edge > 0.0 { stft.scale() * edge / weighted[i] } else { 0.0 };
+        }
+        let [sums, _, windows] = parts;
+        (sums, windows)
+    };
+    let mut settled: Vec<(usize, Vec<Complex32>)> = Vec::new();
     let unit = |value: Complex32| if value.norm() > 1e-15 { value / value.norm() } else { value };
     let spectrum = |phases: &[Complex32], magnitudes: &[f32]| -> Vec<Complex32> {
         phases.iter().zip(magnitudes).map(|(p, m)| p * m).collect()
@@ -57,11 +78,12 @@ fn twin(mel: &Mel, given: &[f32], (rounds, ahead, lag, hold): Settings) -> Vec<f
     for frame in 0..frames {
         let active = frame..(frame + ahead + 1).min(frames);
         let known = ((frame + ahead + 1).saturating_sub(lag) * hop).min(given.len());
+        let (sound, windows) = mean(&settled);
         let mixed: Vec<f32> = (0..span)
             .map(|i| {
-                let sound = if i < pad || i - pad >= known { 0.0 } else { given[i - pad] };
-                let missing = (full[i] - weights[i]).max(0.0);
-                (sums[i] * stft.scale() + sound * missing) / full[i]
+                let given = if i < pad || i - pad >= known { 0.0 } else { given[i - pad] };
+                let missing = (full[i] - windows[i]).max(0.0);
+                (sound[i] * windows[i] + given * missing) / full[i]
             })
             .collect();
         let mut before: Vec<Vec<Complex32>> =
@@ -69,15 +91,10 @@ fn twin(mel: &Mel, given: &[f32], (rounds, ahead, lag, hold): Settings) -> Vec<f
         let mut phases: Vec<Vec<Complex32>> =
             before.iter().map(|f| f.iter().map(|v| unit(*v)).collect()).collect();
         for round in 0..rounds {
-            let (mut signal, mut windows) = (sums.clone(), weights.clone());
-            for (a, phases) in active.clone().zip(&phases) {
-                stft.add(&spectrum(phases, &magnitudes[a]), a, &mut signal);
-                stft.add_weights(a, &mut windows);
-            }
-            signal
-                .iter_mut()
-                .zip(&windows)
-                .for_each(|(x, w)| *x *= stft.scale() / w.max(LEAST_WEIGHT));
+            let mut all = settled.clone();
+            let now = active.clone().zip(&phases);
+            all.extend(now.map(|(a, phases)| (a, spectrum(phases, &magnitudes[a]))));
+            let (signal, _) = mean(&all);
             for (index, a) in active.clone().enumerate() {
                 let now = stft.analyse(&signal, a).to_vec();
                 let momentum = if round == 0 { 0.0 } else { MOMENTUM };
@@ -97,11 +114,9 @@ fn twin(mel: &Mel, given: &[f32], (rounds, ahead, lag, hold): Settings) -> Vec<f
                 before[index] = now;
             }
         }
-        stft.add(&spectrum(&phases[0], &magnitudes[frame]), frame, &mut sums);
-        stft.add_weights(frame, &mut weights);
+        settled.push((frame, spectrum(&phases[0], &magnitudes[frame])));
     }
-    let all = sums.iter().zip(&weights).map(|(s, w)| s * stft.scale() / w.max(LEAST_WEIGHT));
-    all.skip(pad).take(frames * hop).collect()
+    mean(&settled).0[pad..].iter().take(frames * hop).copied().collect()
 }
 
 #[test]
