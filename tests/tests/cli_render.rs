@@ -244,3 +244,20 @@ fn an_interrupted_render_leaves_nothing() {
     run.expect_error(130, &["interrupted", "0 of 1 inputs rendered"]);
     assert_eq!(files(), 0);
 }
+
+/// A clip of speech, by each shipped voice as it is rendered by default.
+#[test]
+fn shipped_voices_are_nearer_to_the_original_than_griffin_lim() {
+    let folder = tempfile::tempdir().unwrap();
+    for voice in ["speech", "speech-stream", "speech-fast"] {
+        let out = folder.path().join(voice).join("clip.wav");
+        std::fs::create_dir_all(out.parent().unwrap()).unwrap();
+        output(arguments!["render", &speech(), "-o", &out, "--voice", voice, "-q"]);
+        let judged: Value =
+            serde_json::from_str(&output(arguments!["eval", &speech(), &out, "--json", "-q"]))
+                .unwrap();
+        let of = |what: &str| judged["mean"][what]["ls_mae"]["mean"].as_f64().unwrap();
+        let (ours, baseline) = (of("generated"), of("griffin_lim"));
+        assert!(ours < 0.6 * baseline, "{voice}: {ours} and {baseline} nat");
+    }
+}

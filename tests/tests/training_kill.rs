@@ -60,6 +60,14 @@ fn progress(out: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Of the checkpoints that are there; 0 if none is.
+fn newest_step(out: &Path) -> usize {
+    let Ok(folder) = fs::read_dir(out.join("checkpoints")) else { return 0 };
+    let names = folder.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let steps = names.filter_map(|name| name.strip_prefix("step-")?.parse().ok());
+    steps.max().unwrap_or(0)
+}
+
 fn last_checkpoint(out: &Path) -> PathBuf {
     out.join(format!("checkpoints/step-{STEPS:09}"))
 }
@@ -85,16 +93,22 @@ fn killed_many_times_a_run_ends_as_if_it_had_never_been() {
 
     // Delays from a fixed generator (Knuth's MMIX); what they hit depends on the machine.
     let mut random = 1u64;
-    let mut delay = || {
+    let mut part_of = |longest: Duration| {
         random =
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        length.mul_f64((random >> 40) as f64 / (1u64 << 24) as f64 / 10.0)
+        longest.mul_f64((random >> 40) as f64 / (1u64 << 24) as f64)
     };
     let pieces = folder.join("pieces");
     let mut kills = 0;
     while kills < KILLS {
+        let saved = newest_step(&pieces);
+        let end = Instant::now() + part_of(length / 10);
         let mut child = start(&data, &config, &pieces);
-        sleep(delay().max(Duration::from_millis(1)));
+        // A machine that was busier when the length was taken would be through after a few.
+        while Instant::now() < end && newest_step(&pieces) < saved + 2 {
+            sleep(Duration::from_millis(1));
+        }
+        sleep(part_of(length / STEPS as u32));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success());
             break;
