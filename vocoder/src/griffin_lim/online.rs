@@ -73,7 +73,7 @@ struct Frame {
 #[derive(Default)]
 struct Scratch {
     signal: Vec<f32>,
-    /// What the signal's sum is multiplied with.
+    /// What the signal's sum is multiplied with, and the windows on it.
     gains: Vec<f32>,
     windows: Vec<f32>,
     /// `[frames][bins]`: see [`aim::Frame`].
