@@ -6,7 +6,7 @@
 //! source's highest frequency stay empty: a mel that ends at 8 kHz becomes sound that ends there.
 
 use crate::griffin_lim::MelInverse;
-use crate::mel::{Mel, MelConfig, filter_bank, hann};
+use crate::mel::{Mel, MelConfig, filter_bank, hann_energy};
 use crate::{Error, Result};
 
 /// `mel` in the convention `to`: as many frames as its sound lasts there.
@@ -112,11 +112,10 @@ fn centre_s(config: &MelConfig, frame: usize) -> f64 {
 /// root of rate times window energy; a tone, over all the bins that it fills, with the rate. The middle of
 /// both errs by 2 % between 22.05 kHz with 1024 samples and 24 kHz with 1200.
 fn gain(from: &MelConfig, to: &MelConfig) -> f32 {
-    let energy = |config: &MelConfig| hann(config.window).iter().map(|w| w * w).sum::<f32>();
     let rates = to.sample_rate as f32 / from.sample_rate as f32;
-    let noise = (rates * energy(to) / energy(from)).sqrt();
+    let noise = (rates * hann_energy(to.window) / hann_energy(from.window)).sqrt();
     let gain = (noise * rates).sqrt();
-    if to.unit_window { gain / energy(to).sqrt() } else { gain }
+    if to.unit_window { gain / hann_energy(to.window).sqrt() } else { gain }
 }
 
 #[cfg(test)]

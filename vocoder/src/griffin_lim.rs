@@ -39,7 +39,8 @@ pub enum Hold {
     /// The magnitudes of all bins, as the filter bank's inverse has them: Griffin-Lim as it is known.
     #[default]
     Magnitudes,
-    /// The values of the mel's bands; within a band each bin keeps its share.
+    /// The values of the mel's bands; within a band each bin keeps its share. Where frames overlap, each
+    /// weighs one over its amplitude.
     Mel,
 }
 

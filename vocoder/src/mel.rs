@@ -11,6 +11,7 @@ mod presets;
 mod stream;
 
 pub use config::{MelConfig, MelLog, MelNorm, MelPadding, MelScale, Power};
+pub(crate) use extractor::hann_energy;
 pub use extractor::{MelExtractor, hann};
 pub use filter_bank::filter_bank;
 pub use stream::MelStream;

@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use realfft::num_complex::Complex32;
 
 use super::{Hold, MelInverse};
-use crate::mel::{MelConfig, hann};
+use crate::mel::{MelConfig, hann_energy};
 
 /// What is quieter is not heard better for a greater weight: -60 dBFS.
 const LEAST_SQUARE: f32 = 1e-6;
@@ -37,8 +37,7 @@ pub(super) struct Frame<'a> {
 
 impl Aim {
     pub fn new(config: &MelConfig, hold: Hold, share: f32) -> Self {
-        let window: f32 = hann(config.window).iter().map(|w| w * w).sum();
-        let unit = 0.5 * config.n_fft as f32 * window;
+        let unit = 0.5 * config.n_fft as f32 * hann_energy(config.window);
         Self { arch: Arch::new(), hold, share, inverse: MelInverse::new(config), unit }
     }
 
@@ -47,15 +46,17 @@ impl Aim {
     ///
     /// Held to the mel, that is one over its amplitude: a mel is as exact, in its logarithm, in quiet frames as
     /// in loud ones, and what a loud frame is off by would drown a quiet one beside it. Measured against equal
-    /// weights: LS-MAE 0.0154 to 0.0138 after 1000 rounds over whole clips, PESQ-WB 3.85 to 3.92 after 24
+    /// weights: LS-MAE 0.0154 to 0.0138 after 1000 rounds over whole clips, PESQ-WB 3.89 to 3.95 after 24
     /// rounds a frame. Held to magnitudes, all weigh the same: Griffin-Lim as it is known.
     pub fn begin(&mut self, mel: &[f32], magnitudes: &mut [f32], target: &mut [f32]) -> f32 {
         self.inverse.spread(mel, magnitudes);
         self.inverse.target(mel, target);
-        let square = magnitudes.iter().map(|m| m * m).sum::<f32>() / self.unit;
         match self.hold {
             Hold::Magnitudes => 1.0,
-            Hold::Mel => 1.0 / (square + LEAST_SQUARE).sqrt(),
+            Hold::Mel => {
+                let square = magnitudes.iter().map(|m| m * m).sum::<f32>() / self.unit;
+                1.0 / (square + LEAST_SQUARE).sqrt()
+            }
         }
     }
 

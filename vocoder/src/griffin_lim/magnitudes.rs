@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::mel::{MelConfig, Power, filter_bank, hann};
+use crate::mel::{MelConfig, Power, filter_bank, hann_energy};
 
 /// Rounds of the multiplicative update. 30 leave 0.1 % of a band's value in the mean.
 const ROUNDS: usize = 30;
@@ -43,7 +43,6 @@ struct Band {
 impl MelInverse {
     pub(crate) fn new(config: &MelConfig) -> Self {
         let bins = config.n_fft / 2 + 1;
-        let window_energy: f32 = hann(config.window).iter().map(|w| w * w).sum();
         let bands: Vec<Band> = filter_bank(config).chunks(bins).map(Band::from_row).collect();
         let mut shares = vec![0.0; bins];
         bands.iter().for_each(|band| band.add_to(1.0, &mut shares));
@@ -52,7 +51,7 @@ impl MelInverse {
             arch: Arch::new(),
             bands,
             shares,
-            gain: if config.unit_window { window_energy.sqrt() } else { 1.0 },
+            gain: if config.unit_window { hann_energy(config.window).sqrt() } else { 1.0 },
             target: vec![0.0; config.n_mels],
             numerator: vec![0.0; bins],
             denominator: vec![0.0; bins],

@@ -17,6 +17,11 @@ pub fn hann(length: usize) -> Vec<f32> {
     (0..length).map(|i| (0.5 - 0.5 * (turn * i as f64).cos()) as f32).collect()
 }
 
+/// The sum of the squares of a [`hann`] window.
+pub(crate) fn hann_energy(length: usize) -> f32 {
+    hann(length).iter().map(|w| w * w).sum()
+}
+
 /// Turns audio into mels. Make one and reuse it: it holds the window, the transform's plan, the
 /// bands and all scratch memory, so that a frame costs no allocation.
 pub struct MelExtractor {
