@@ -112,9 +112,10 @@ pub struct How {
     #[arg(long, default_value = "auto")]
     pub device: Choice,
     /// Rounds of Griffin-Lim after the chain that keep its phases and give it the mel's magnitudes; 0
-    /// for the bare chain; ROUNDS:AHEAD searches frame by frame with so many frames of look-ahead, as
-    /// streams do [default: the voice's own]
-    #[arg(long, value_name = "ROUNDS[:AHEAD]")]
+    /// for the bare chain; ROUNDS+TRIALS tries other phases in the low band so many times before them,
+    /// and keeps what fits the mel better; ROUNDS:AHEAD searches frame by frame with so many frames of
+    /// look-ahead, as streams do [default: the voice's own]
+    #[arg(long, value_name = "ROUNDS[+TRIALS|:AHEAD]")]
     pub polish: Option<Polish>,
     /// Precision of products on the CPU: f32; bf16, int16 or int8, which are faster on some processors;
     /// auto takes what is faster here

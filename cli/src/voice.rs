@@ -138,6 +138,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
             "own_schedules_for_steps": own,
             "start": voice.start.to_string(),
             "polish": voice.polish,
+            "trials": voice.trials,
             "sampler": voice.sampler,
             "from_noise": voice.from_noise,
             "stream_latency_ms": lag.ms(&voice.mel),
@@ -168,7 +169,7 @@ fn show(name: &str, as_json: bool) -> Result<()> {
         ("size", format!("{parameters} parameters, {cost} GMAC a step and second of audio")),
         ("schedules", format!("its own for steps: {own}")),
         ("sampler", voice.sampler.to_string()),
-        ("start", format!("{}, then {} rounds of polish", voice.start, voice.polish)),
+        ("start", format!("{}, then {}", voice.start, polish(&voice))),
         ("from noise", from_noise),
         (
             "latency",
@@ -185,6 +186,15 @@ fn show(name: &str, as_json: bool) -> Result<()> {
 }
 
 /// Billions of multiply-adds for one step over a second of audio.
+/// What follows the chain, in words.
+fn polish(voice: &Voice) -> String {
+    let rounds = format!("{} rounds of polish", voice.polish);
+    match voice.trials {
+        0 => rounds,
+        trials => format!("{trials} sweeps of trials and {rounds}"),
+    }
+}
+
 fn gmac_per_second(voice: &Voice) -> f64 {
     let frames = f64::from(voice.mel.sample_rate) / voice.mel.hop as f64;
     (voice.model.macs_per_frame() as f64 * frames / 1e7).round() / 100.0

@@ -42,7 +42,7 @@ fn a_batch_equals_its_clips_one_by_one() {
         (spectral, look_ahead, "heun", 1),
     ] {
         let voice = slim_voice(prior, padding, Resampling::Nearest);
-        let settings = settings(sampler, Polish::Clip { rounds });
+        let settings = settings(sampler, Polish::Clip { rounds, trials: 0 });
         let clips = clips();
         let batch = BatchRenderer::new(&voice, &Device::Cpu, settings.clone()).unwrap();
         let together = batch.render(&clips).unwrap();

@@ -56,7 +56,7 @@ pub struct Distiller {
     /// What the teacher goes down by from noise.
     chain: Chain,
     /// Rounds of polish that the teacher ends with.
-    polish: usize,
+    polish: (usize, usize),
 }
 
 impl Distiller {
@@ -87,13 +87,14 @@ impl Distiller {
                 Vec::new()
             }
         };
-        let (chain, polish) = (teacher.chain_from_noise(), teacher.polish);
+        let chain = teacher.chain_from_noise();
+        let polish = (teacher.polish, teacher.trials);
         let teacher = teacher.network_with_products(products, device)?;
         Ok(Distiller { kind, teacher, levels, guidance, chain, polish })
     }
 
-    /// Rounds of polish that the student ends with: the teacher's.
-    pub fn polish(&self) -> usize {
+    /// Rounds of polish that the student ends with, and trials before them: the teacher's.
+    pub fn polish(&self) -> (usize, usize) {
         self.polish
     }
 

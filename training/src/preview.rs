@@ -130,7 +130,7 @@ impl Previewer {
             start: voice.start,
             seed: self.seed,
             chunk_frames: CHUNK_FRAMES,
-            polish: Polish::Clip { rounds: voice.polish },
+            polish: Polish::of_voice(voice),
             precision: Precision::F32,
         };
         Renderer::new(voice, device, settings)?.render(mel)

@@ -286,11 +286,13 @@ fn voice(run: &Run, trainer: &Trainer) -> Result<Voice> {
     let crop_seconds =
         (config.crop_frames * config.mel.hop) as f64 / f64::from(config.mel.sample_rate);
     let distiller = trainer.distiller();
+    let (polish, trials) = distiller.map_or((0, 0), Distiller::polish);
     Ok(Voice {
         model: config.model.clone(),
         mel: config.mel.clone(),
         start: Default::default(),
-        polish: distiller.map_or(0, Distiller::polish),
+        polish,
+        trials,
         sampler: distiller.map(Distiller::sampler).unwrap_or_default(),
         schedules: distiller.map(Distiller::schedules).transpose()?.unwrap_or_default(),
         from_noise: None,

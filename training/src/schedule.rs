@@ -153,7 +153,8 @@ impl<'a> Learner<'a> {
                 start: self.start,
                 seed: 0,
                 chunk_frames: 1000,
-                polish: Polish::Clip { rounds: self.voice.polish },
+                // Levels make no difference to what trials find, and these cost many times the chain.
+                polish: Polish::Clip { rounds: self.voice.polish, trials: 0 },
                 precision: Precision::Auto,
             };
             Renderer::new(self.voice, &self.device, settings)?.render(mel)

@@ -6,12 +6,15 @@
 //!
 //! Or the search is held to the mel alone ([`Hold::Mel`]): magnitudes and phases are sought together, as
 //! Masuyama, Ueno & Ono (2025, arXiv 2501.05557) do by another algorithm. A mel does not say how a band is
-//! spread over its bins; that a sound has these spectra does.
+//! spread over its bins; that a sound has these spectra does. A search descends into the valley that it begins
+//! in; [trials](GriffinLim::trials) find deeper ones.
 
 mod aim;
+mod low_band;
 mod magnitudes;
 mod online;
 mod search;
+mod trials;
 
 use crate::mel::{Mel, MelConfig};
 use crate::noise::Noise;
@@ -19,6 +22,7 @@ use crate::{Error, Result};
 pub(crate) use magnitudes::MelInverse;
 pub(crate) use online::Online;
 use search::Search;
+use trials::Trials;
 
 /// Settings of Griffin-Lim.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +35,10 @@ pub struct GriffinLim {
     pub seed: u64,
     /// What each round gives the spectra back.
     pub hold: Hold,
+    /// Sweeps of trials in the low band that come before the rounds, of sounds to
+    /// [refine](GriffinLim::refine): other phases for parts of it, kept where they fit the mel better. 0 by
+    /// default. Mels whose low bands are too few for it have none.
+    pub trials: usize,
 }
 
 /// What a round of the search gives the spectra back.
@@ -46,7 +54,7 @@ pub enum Hold {
 
 impl Default for GriffinLim {
     fn default() -> Self {
-        Self { iterations: 32, momentum: 0.99, seed: 0, hold: Hold::Magnitudes }
+        Self { iterations: 32, momentum: 0.99, seed: 0, hold: Hold::Magnitudes, trials: 0 }
     }
 }
 
@@ -109,7 +117,25 @@ impl GriffinLim {
         }
         mel.config.validate()?;
         let search = Search::new(self, mel, 0);
+        let tried = self.try_phases(mel, sound, held);
+        let sound = tried.as_deref().unwrap_or(sound);
         Ok(search.of_sound(self.iterations.max(1), &mel.config, sound, held))
+    }
+
+    /// `sound` after the trials; none where there are none.
+    fn try_phases(&self, mel: &Mel, sound: &[f32], held: usize) -> Option<Vec<f32>> {
+        if self.trials == 0 {
+            return None;
+        }
+        let pad = mel.config.pad();
+        let mut padded = vec![0.0; (mel.frames - 1) * mel.config.hop + mel.config.n_fft];
+        padded.iter_mut().skip(pad).zip(sound).for_each(|(to, from)| *to = *from);
+        let mut trials = Trials::new(mel, &padded, self.seed)?;
+        trials.run(self.trials, if held > 0 { pad + held } else { 0 });
+        trials.put(&mut padded);
+        let mut sound: Vec<f32> = padded.into_iter().skip(pad).take(sound.len()).collect();
+        sound.resize(mel.frames * mel.config.hop, 0.0);
+        Some(sound)
     }
 
     /// As [`GriffinLim::render`], frame by frame with `ahead` frames of look-ahead, as a stream would

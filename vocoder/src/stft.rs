@@ -7,11 +7,13 @@
 //! [`metrics`]: crate::metrics
 //! [`griffin_lim`]: crate::griffin_lim
 
+mod decimated;
 mod real;
 
 use realfft::num_complex::Complex32;
 
 use crate::mel::hann;
+pub(crate) use decimated::DecimatedStft;
 use real::RealFft;
 
 /// One transform's plan and scratch memory.

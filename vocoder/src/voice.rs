@@ -37,6 +37,9 @@ pub const VERSION: u32 = 4;
 /// Most rounds of polish.
 pub const MAX_POLISH: usize = 10_000;
 
+/// Most sweeps of trials.
+pub const MAX_TRIALS: usize = 10_000;
+
 /// What the metadata of a voice file says under `format`.
 pub const FORMAT: &str = "vocoder voice";
 
@@ -54,6 +57,8 @@ pub struct Voice {
     pub start: Start,
     /// Rounds of polish after the chain: see [`Settings::polish`](crate::render::Settings::polish).
     pub polish: usize,
+    /// Sweeps of trials before these rounds: see [`Polish::Clip`](crate::render::Polish::Clip).
+    pub trials: usize,
     /// The sampler that it was made for.
     pub sampler: SamplerKind,
     /// By number of steps, for that start. Rendering prefers them to named schedules.
@@ -116,6 +121,7 @@ impl Voice {
             mel,
             start: Start::default(),
             polish: 0,
+            trials: 0,
             sampler: SamplerKind::default(),
             schedules: BTreeMap::new(),
             from_noise: None,
@@ -183,6 +189,11 @@ impl Voice {
             // Version 1 knew one start.
             start: if version < 2 { Start::Noise } else { field(&metadata, "start")? },
             polish: if version < 2 { 0 } else { field(&metadata, "polish")? },
+            // Older programs read on without them.
+            trials: match metadata.contains_key("trials") {
+                true => field(&metadata, "trials")?,
+                false => 0,
+            },
             sampler: if version < 3 {
                 SamplerKind::default()
             } else {
@@ -218,6 +229,10 @@ impl Voice {
                 format!("at most {MAX_POLISH} rounds"),
                 self.polish,
             ));
+        }
+        if self.trials > if self.polish > 0 { MAX_TRIALS } else { 0 } {
+            let expected = format!("at most {MAX_TRIALS} before rounds of polish, none without");
+            return Err(Error::mismatch("trials", expected, self.trials));
         }
         chain::validate(&self.schedules)?;
         if let Some(chain) = &self.from_noise {
@@ -306,6 +321,9 @@ impl Voice {
         if version > 2 {
             metadata.insert("sampler".into(), json(serde_json::to_string(&self.sampler))?);
         }
+        if self.trials > 0 {
+            metadata.insert("trials".into(), self.trials.to_string());
+        }
         if let Some(chain) = &self.from_noise {
             metadata.insert("from_noise".into(), json(serde_json::to_string(chain))?);
         }
@@ -342,6 +360,9 @@ impl Voice {
         hash.update(configs.map_err(|e| Error::config("voice", e.to_string()))?);
         if self.sampler != SamplerKind::default() {
             hash.update(self.sampler.to_string());
+        }
+        if self.trials > 0 {
+            hash.update(format!("trials {}", self.trials));
         }
         if let Some(chain) = &self.from_noise {
             let chain = serde_json::to_vec(chain);

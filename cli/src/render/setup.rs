@@ -76,7 +76,7 @@ fn settings(how: &How, voice: &Voice) -> Result<Settings> {
         start,
         seed: how.seed,
         chunk_frames: ((how.chunk * frames_per_s).round() as usize).max(1),
-        polish: how.polish.unwrap_or(Polish::Clip { rounds: voice.polish }),
+        polish: how.polish.unwrap_or_else(|| Polish::of_voice(voice)),
         precision: how.precision,
     })
 }

@@ -112,7 +112,7 @@ pub fn run(args: &CompareArgs, quiet: bool) -> Result<()> {
     let mut voice = voices::load(&args.voice)?;
     if let Some(rounds) = args.polish.map(usize::from).filter(|rounds| *rounds != voice.polish) {
         voice.schedules.clear();
-        voice.polish = rounds;
+        (voice.polish, voice.trials) = (rounds, 0);
     }
     let start = start::of_voice(args.start, &voice);
     let (device, _) = args.device.open()?;

@@ -114,7 +114,7 @@ pub fn run(args: &LearnArgs, quiet: bool) -> Result<()> {
     }
     if let Some(rounds) = args.polish.map(usize::from).filter(|rounds| *rounds != voice.polish) {
         voice.schedules.clear();
-        voice.polish = rounds;
+        (voice.polish, voice.trials) = (rounds, 0);
     }
     if let Some(sampler) = args.sampler.filter(|sampler| *sampler != voice.sampler) {
         if !voice.schedules.is_empty() {
@@ -185,7 +185,7 @@ fn from_noise(voice: Voice, start: Start, polish: Option<u16>) -> Result<Voice> 
     }
     let Chain { sampler, schedules } = voice.from_noise.clone().unwrap_or_default();
     let polish = polish.map_or(0, usize::from);
-    Ok(Voice { start, polish, sampler, schedules, from_noise: None, ..voice })
+    Ok(Voice { start, polish, trials: 0, sampler, schedules, from_noise: None, ..voice })
 }
 
 /// The clips held out for validation; if they are less than `wanted`, evenly chosen others too.
@@ -246,13 +246,15 @@ fn take_schedules(voice: &mut Voice, out: &Path) {
     let Ok(earlier) = Voice::load(out) else { return };
     let bare = |voice: &Voice| {
         let mut voice = voice.clone();
-        (voice.start, voice.polish, voice.sampler) = (Start::Noise, 0, SamplerKind::default());
+        (voice.start, voice.sampler) = (Start::Noise, SamplerKind::default());
+        (voice.polish, voice.trials) = (0, 0);
         voice.schedules.clear();
         voice.from_noise = None;
         voice.content_hash().ok()
     };
     if bare(voice) == bare(&earlier) {
-        (voice.start, voice.polish) = (earlier.start, earlier.polish);
+        voice.start = earlier.start;
+        (voice.polish, voice.trials) = (earlier.polish, earlier.trials);
         voice.sampler = earlier.sampler;
         voice.schedules = earlier.schedules;
         voice.from_noise = earlier.from_noise;

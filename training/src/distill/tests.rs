@@ -30,7 +30,7 @@ fn batch(levels: &[f64]) -> Batch {
 fn distiller(kind: Distillation, bias: f32) -> Distiller {
     let teacher = constant(bias).network(&Device::Cpu).unwrap();
     let (guidance, chain) = (None, Chain::default());
-    Distiller { kind, teacher, levels: vec![0.6, 0.8, 0.96, 0.99], guidance, chain, polish: 0 }
+    Distiller { kind, teacher, levels: vec![0.6, 0.8, 0.96, 0.99], guidance, chain, polish: (0, 0) }
 }
 
 fn never() -> Result<Network> {

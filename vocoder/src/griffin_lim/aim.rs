@@ -41,6 +41,14 @@ impl Aim {
         Self { arch: Arch::new(), hold, share, inverse: MelInverse::new(config), unit }
     }
 
+    /// Held to the lowest `count` bands, for a sound that keeps every `factor`-th sample.
+    pub fn decimated(config: &MelConfig, factor: usize, count: usize) -> Self {
+        let unit =
+            0.5 * config.n_fft as f32 * hann_energy(config.window) / (factor * factor) as f32;
+        let inverse = MelInverse::decimated(config, factor, count);
+        Self { arch: Arch::new(), hold: Hold::Mel, share: 1.0, inverse, unit }
+    }
+
     /// The frame's magnitudes and target as the mel values `mel` have them; returns what the frame weighs
     /// beside those that overlap it ([`Stft::add`](crate::stft::Stft::add)).
     ///
@@ -64,6 +72,16 @@ impl Aim {
     /// held to it, and phases of `now + momentum (now - before)` (Perraudin et al. 2013, algorithm 2).
     pub fn advance(&mut self, now: &[Complex32], momentum: f32, frame: &mut Frame) {
         self.arch.dispatch(Advance { aim: self, now, momentum, frame });
+    }
+
+    /// How far the spectrum `now` is off `target`: see [`MelInverse::misfit`].
+    pub fn misfit(&mut self, now: &[Complex32], target: &[f32], magnitudes: &mut [f32]) -> f32 {
+        self.arch.dispatch(|| {
+            for (magnitude, now) in magnitudes.iter_mut().zip(now) {
+                *magnitude = now.norm_sqr().sqrt();
+            }
+            self.inverse.misfit(target, magnitudes)
+        })
     }
 
     /// As [`Aim::advance`] for a first spectrum, which there is none before: its phases with the
@@ -94,7 +112,10 @@ impl WithSimd for Advance<'_, '_> {
         if aim.hold == Hold::Mel {
             for (magnitude, now) in magnitudes.iter_mut().zip(now) {
                 // No `norm`, which guards against overflow by a call.
-                *magnitude += (now.norm_sqr().sqrt() - *magnitude) * aim.share;
+                let now = now.norm_sqr().sqrt();
+                let before = *magnitude;
+                *magnitude =
+                    if aim.share < 1.0 { before + (now - before) * aim.share } else { now };
             }
             aim.inverse.fit(target, magnitudes);
         }

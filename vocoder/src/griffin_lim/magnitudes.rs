@@ -42,8 +42,17 @@ struct Band {
 
 impl MelInverse {
     pub(crate) fn new(config: &MelConfig) -> Self {
-        let bins = config.n_fft / 2 + 1;
-        let bands: Vec<Band> = filter_bank(config).chunks(bins).map(Band::from_row).collect();
+        Self::decimated(config, 1, config.n_mels)
+    }
+
+    /// Inverts the lowest `count` bands alone, for spectra of a sound that keeps every `factor`-th sample:
+    /// their lowest `n_fft / factor / 2 + 1` bins, one part in `factor` of their values.
+    pub(crate) fn decimated(config: &MelConfig, factor: usize, count: usize) -> Self {
+        let bins = config.n_fft / factor / 2 + 1;
+        let window_gain = if config.unit_window { hann_energy(config.window).sqrt() } else { 1.0 };
+        let rows = filter_bank(config);
+        let rows = rows.chunks(config.n_fft / 2 + 1).take(count);
+        let bands: Vec<Band> = rows.map(|row| Band::from_row(&row[..bins])).collect();
         let mut shares = vec![0.0; bins];
         bands.iter().for_each(|band| band.add_to(1.0, &mut shares));
         shares.iter_mut().filter(|sum| **sum > 0.0).for_each(|sum| *sum = 1.0 / *sum);
@@ -51,8 +60,8 @@ impl MelInverse {
             arch: Arch::new(),
             bands,
             shares,
-            gain: if config.unit_window { hann_energy(config.window).sqrt() } else { 1.0 },
-            target: vec![0.0; config.n_mels],
+            gain: window_gain / factor as f32,
+            target: vec![0.0; count],
             numerator: vec![0.0; bins],
             denominator: vec![0.0; bins],
             config: config.clone(),
@@ -121,6 +130,21 @@ impl MelInverse {
             let factor = up * share;
             *magnitude = magnitude.max(LEAST) * if energy { factor.sqrt() } else { factor };
         }
+    }
+
+    /// The squares of what the bands of `magnitudes` are off their values `target` by, added up; of energies
+    /// those of their roots, so that all are amplitudes squared.
+    #[inline(always)]
+    pub(crate) fn misfit(&mut self, target: &[f32], magnitudes: &[f32]) -> f32 {
+        let energy = self.config.power == Power::Energy;
+        for (x, &value) in self.denominator.iter_mut().zip(magnitudes) {
+            *x = if energy { value * value } else { value };
+        }
+        let off = |(band, &target): (&Band, &f32)| {
+            let value = band.of(&self.denominator);
+            if energy { target.sqrt() - value.sqrt() } else { target - value }
+        };
+        self.bands.iter().zip(target).map(off).map(|off| off * off).sum()
     }
 
     /// Each bin the mean, weighted by A, of its bands' mean values.

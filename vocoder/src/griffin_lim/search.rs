@@ -188,10 +188,10 @@ impl Search {
     }
 }
 
-/// Has `work` done by the thread's own of `workers`.
-fn own(workers: &[Mutex<Worker>], work: impl FnOnce(&mut Worker)) {
+/// What `work` gives, done by the thread's own of `workers`.
+pub(super) fn own<W, T>(workers: &[Mutex<W>], work: impl FnOnce(&mut W) -> T) -> T {
     let index = rayon::current_thread_index().unwrap_or(0) % workers.len();
-    work(&mut workers[index].lock().unwrap_or_else(PoisonError::into_inner));
+    work(&mut workers[index].lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Sound<'_> {

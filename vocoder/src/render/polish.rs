@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use crate::griffin_lim::{Hold, Online};
 use crate::mel::{Mel, MelConfig};
-use crate::voice::MAX_POLISH;
+use crate::voice::{MAX_POLISH, MAX_TRIALS, Voice};
 use crate::{Error, Result};
 use segments::{AHEAD, SEGMENT, Segments};
 
@@ -22,11 +22,15 @@ const MAX_AHEAD: usize = 16;
 /// What follows the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polish {
-    /// Rounds over the whole clip, segments of 512 frames at a time, as `ROUNDS` says it; 0 leaves the bare
-    /// chain. For files: streams wait for a segment.
+    /// Over the whole clip, segments of 512 frames at a time, as `ROUNDS` or `ROUNDS+TRIALS` says it; 0 leaves
+    /// the bare chain. For files: streams wait for a segment.
     Clip {
         /// Rounds of Griffin-Lim.
         rounds: usize,
+        /// Sweeps of trials in the low band before them ([`GriffinLim::trials`]).
+        ///
+        /// [`GriffinLim::trials`]: crate::griffin_lim::GriffinLim::trials
+        trials: usize,
     },
     /// Frame by frame, as `ROUNDS:AHEAD` says it: for streams.
     Frames {
@@ -39,13 +43,18 @@ pub enum Polish {
 
 impl Polish {
     /// The bare chain.
-    pub const NONE: Self = Self::Clip { rounds: 0 };
+    pub const NONE: Self = Self::Clip { rounds: 0, trials: 0 };
+
+    /// What follows the chain of `voice` by default.
+    pub fn of_voice(voice: &Voice) -> Self {
+        Self::Clip { rounds: voice.polish, trials: voice.trials }
+    }
 
     /// Frames after a sample's own whose mel the polish waits for, where the chain waits for `chain`;
     /// `lag` is [`Polisher::new`]'s.
     pub(super) fn waits(self, mel: &MelConfig, chain: usize, lag: usize) -> usize {
         match self {
-            Self::Clip { rounds: 0 } => chain,
+            Self::Clip { rounds: 0, .. } => chain,
             // A segment's first frame waits for all of it.
             Self::Clip { .. } => chain + SEGMENT + AHEAD - 1,
             // The chain's sound is looked for as late as the mel, less the lag that it has anyway.
@@ -57,7 +66,8 @@ impl Polish {
 impl fmt::Display for Polish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Clip { rounds } => write!(f, "{rounds}"),
+            Self::Clip { rounds, trials: 0 } => write!(f, "{rounds}"),
+            Self::Clip { rounds, trials } => write!(f, "{rounds}+{trials}"),
             Self::Frames { rounds, ahead } => write!(f, "{rounds}:{ahead}"),
         }
     }
@@ -68,15 +78,20 @@ impl FromStr for Polish {
 
     fn from_str(text: &str) -> Result<Self> {
         let number = |text: &str, most| text.parse().ok().filter(|n| *n <= most);
-        let polish = match text.split_once(':') {
-            None => number(text, MAX_POLISH).map(|rounds| Self::Clip { rounds }),
-            Some((rounds, ahead)) => number(rounds, MAX_FRAME_ROUNDS)
-                .zip(number(ahead, MAX_AHEAD))
-                .map(|(rounds, ahead)| Self::Frames { rounds, ahead }),
+        let polish = if let Some((rounds, ahead)) = text.split_once(':') {
+            let rounds = number(rounds, MAX_FRAME_ROUNDS).zip(number(ahead, MAX_AHEAD));
+            rounds.map(|(rounds, ahead)| Self::Frames { rounds, ahead })
+        } else {
+            let (rounds, trials) = text.split_once('+').unwrap_or((text, "0"));
+            let rounds = number(rounds, MAX_POLISH).zip(number(trials, MAX_TRIALS));
+            // What trials leave is for rounds to smooth.
+            let rounds = rounds.filter(|(rounds, trials)| *rounds > 0 || *trials == 0);
+            rounds.map(|(rounds, trials)| Self::Clip { rounds, trials })
         };
         polish.ok_or_else(|| {
             let expected = format!(
-                "ROUNDS to {MAX_POLISH}, or ROUNDS:AHEAD to {MAX_FRAME_ROUNDS} and {MAX_AHEAD}"
+                "ROUNDS to {MAX_POLISH}, ROUNDS+TRIALS (from 1 round on, to {MAX_TRIALS} trials), or \
+                 ROUNDS:AHEAD to {MAX_FRAME_ROUNDS} and {MAX_AHEAD}"
             );
             Error::mismatch("polish", expected, format!("`{text}`"))
         })
@@ -94,8 +109,8 @@ impl Polisher {
     /// A polisher of sound that comes `lag` frames after its mel at least.
     pub fn new(config: &MelConfig, polish: Polish, lag: usize) -> Self {
         match polish {
-            Polish::Clip { rounds: 0 } => Self::Nothing,
-            Polish::Clip { rounds } => Self::Clip(Segments::new(config, rounds)),
+            Polish::Clip { rounds: 0, .. } => Self::Nothing,
+            Polish::Clip { rounds, trials } => Self::Clip(Segments::new(config, rounds, trials)),
             Polish::Frames { rounds, ahead } => {
                 Self::Frames(Box::new(Online::new(config, rounds, ahead, lag, Hold::Mel)))
             }
@@ -149,10 +164,13 @@ mod tests {
 
     #[test]
     fn a_polish_reads_back_and_nonsense_is_refused() {
-        for text in ["0", "16", "10000", "24:1", "100:16"] {
+        for text in ["0", "16", "10000", "24:1", "100:16", "300+60", "1+10000"] {
             assert_eq!(text.parse::<Polish>().unwrap().to_string(), text);
         }
-        for text in ["", "-1", "10001", "101:1", "8:17", "8:", ":1", "1:2:3", "many"] {
+        for text in [
+            "", "-1", "10001", "101:1", "8:17", "8:", ":1", "1:2:3", "many", "0+5", "5+", "+5",
+            "5+10001", "5+2:1", "5+-1",
+        ] {
             assert!(text.parse::<Polish>().is_err(), "{text}");
         }
     }
@@ -167,7 +185,7 @@ mod tests {
         assert_eq!(frames(2).waits(&mel, 1, 1), 3);
         // One that sees 5 frames of the signal ahead has no lag to give.
         assert_eq!(frames(0).waits(&mel, 5, 0), 6);
-        assert_eq!(Polish::Clip { rounds: 2 }.waits(&mel, 1, 1), 1 + 575);
+        assert_eq!(Polish::Clip { rounds: 2, trials: 1 }.waits(&mel, 1, 1), 1 + 575);
         assert_eq!(Polish::NONE.waits(&mel, 3, 0), 3);
     }
 }

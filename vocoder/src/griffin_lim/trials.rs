@@ -1,0 +1,311 @@
+//! Trials in the low band: other phases, kept where they fit the mel better.
+//!
+//! The search of [`search`](super::search) descends into the valley that it begins in. What it is off by there
+//! is little, and yet most phases are not the recording's: there are many valleys. But in its low bands a mel
+//! has more values than the sound has samples, and hardly any other sound than the recording's low band fits
+//! them all: what a voice's pitch is heard by can be found. So trials go on, from valley to valley: a few
+//! frames are stirred with noise, the frames about them are searched, and if these fit better than before,
+//! they stay. A trial changes the samples of one tile alone, so that tiles which share no frame go side by
+//! side, and what is kept is an improvement of the whole.
+
+mod worker;
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::low_band::LowBand;
+use super::search::own;
+use crate::mel::Mel;
+use crate::noise::Noise;
+use crate::stft::DecimatedStft;
+use worker::Worker;
+
+/// Frames from one tile to the next.
+const TILE: usize = 24;
+
+/// How far each sweep's tiles lie beside those of the sweep before, in frames: no divisor of [`TILE`], so that
+/// seams move.
+const STRIDE: usize = 11;
+
+/// Frames that are stirred, about the one of the tile that fits worst.
+const STIRRED: usize = 6;
+
+/// Noise that they are stirred with, next to their own magnitudes.
+const STIR: f32 = 4.0;
+
+/// Tiles that fit better than the mean by this factor are left alone: 60 sweeps take half of the time and
+/// find as much.
+const PASSABLE: f32 = 0.5;
+
+/// By how much a trial of the first sweep may fit worse and be kept, as a part of what was: a few steps
+/// down are found by a step up. The last sweep keeps what is better, and nothing else.
+const SLACK: f32 = 0.1;
+
+/// Misfits count next to a frame's own mean square, and this part of the loudest frame's (-30 dB): of what is
+/// quieter than that phases are not heard.
+const QUIET: f32 = 1e-3;
+
+/// The search for the low band of one clip. Samples are those of the padded clip, of which the band keeps one
+/// in [`LowBand::factor`].
+pub(super) struct Trials {
+    frames: usize,
+    band: LowBand,
+    stft: DecimatedStft,
+    sound: Vec<f32>,
+    /// `[frames][bands]`: see [`MelInverse::target`](super::MelInverse::target).
+    targets: Vec<f32>,
+    /// `[frames]`: see [`Aim::begin`](super::aim::Aim::begin).
+    weights: Vec<f32>,
+    /// Of the sound, for [`DecimatedStft::add`].
+    gains: Vec<f32>,
+    /// `[frames]`: what squares of misfits are multiplied with.
+    scales: Vec<f32>,
+    /// `[frames]`: how far the sound is off the mel.
+    misfits: Vec<f32>,
+    noise: Noise,
+    /// One a thread, which alone locks it.
+    workers: Vec<Mutex<Worker>>,
+}
+
+/// What one trial changes.
+struct Tile {
+    samples: Range<usize>,
+    /// Those whose windows lie on its samples.
+    frames: Range<usize>,
+    stirred: Range<usize>,
+    /// Of the noise that they are stirred with; none for a search from what there is.
+    stream: Option<u64>,
+    /// The most misfit that is kept.
+    limit: f32,
+}
+
+/// A trial worth keeping.
+struct Found {
+    samples: Vec<f32>,
+    misfits: Vec<f32>,
+}
+
+impl Trials {
+    /// Trials from `padded`, a sound near `mel`; none where the mel's low bands are too few. `seed` fixes the
+    /// noise.
+    pub fn new(mel: &Mel, padded: &[f32], seed: u64) -> Option<Self> {
+        let config = &mel.config;
+        let band = LowBand::of(config)?;
+        let stft = DecimatedStft::new(config.n_fft, config.hop, config.window, band.factor);
+        let mut worker = Worker::new(config, &band);
+        let workers = 0..rayon::current_num_threads();
+        let workers = workers.map(|_| Mutex::new(Worker::new(config, &band))).collect();
+        let mut targets = vec![0.0; mel.frames * band.bands];
+        let rows = targets.chunks_exact_mut(band.bands).enumerate();
+        let weights: Vec<f32> =
+            rows.map(|(frame, target)| worker.begin(mel.frame(frame), target)).collect();
+        let sound = band.take(padded);
+        let squares = || weights.iter().map(|weight| weight.powi(-2));
+        let loudest = squares().fold(0.0, f32::max);
+        let mut trials = Self {
+            frames: mel.frames,
+            gains: stft.gains(&weights, sound.len()),
+            scales: squares().map(|square| 1.0 / (square + QUIET * loudest)).collect(),
+            misfits: Vec::new(),
+            band,
+            stft,
+            sound,
+            targets,
+            weights,
+            noise: Noise::new(seed),
+            workers,
+        };
+        trials.misfits =
+            (0..mel.frames).map(|frame| worker.misfit(&trials, &trials.sound, 0, frame)).collect();
+        Some(trials)
+    }
+
+    /// Searches all frames, and then tries `sweeps` times about each that fits badly. The first `held` samples
+    /// of the padded clip stay as they are.
+    pub fn run(&mut self, sweeps: usize, held: usize) {
+        let held = held.div_ceil(self.band.factor);
+        self.sweep(0, held, None);
+        for sweep in 1..=sweeps {
+            self.sweep(sweep, held, Some(SLACK * (1.0 - sweep as f32 / sweeps as f32)));
+        }
+    }
+
+    /// Brings what has changed to `padded`, the sound at its full rate.
+    pub fn put(&self, padded: &mut [f32]) {
+        let mut change = self.band.take(padded);
+        change.iter_mut().zip(&self.sound).for_each(|(x, sound)| *x = sound - *x);
+        self.band.put(&change, padded);
+    }
+
+    /// A trial of every tile that fits badly, with some `slack`; without, a search of every tile.
+    fn sweep(&mut self, sweep: usize, held: usize, slack: Option<f32>) {
+        let mean = self.misfits.iter().sum::<f32>() / self.frames as f32;
+        let offset = sweep * STRIDE % TILE;
+        let count = (self.frames + offset).div_ceil(TILE);
+        // Every other tile: those between share frames with them.
+        for parity in 0..2 {
+            let tiles: Vec<Tile> = (parity..count)
+                .step_by(2)
+                .filter_map(|index| {
+                    let mut tile = self.tile(index, offset, held)?;
+                    let misfit: f32 = self.misfits[tile.frames.clone()].iter().sum();
+                    if let Some(slack) = slack {
+                        tile.stream = Some(((sweep as u64) << 32) | index as u64);
+                        tile.limit = misfit * (1.0 + slack);
+                    }
+                    let bad = misfit > PASSABLE * mean * TILE as f32;
+                    (slack.is_none() || bad).then_some(tile)
+                })
+                .collect();
+            let this = &*self;
+            let attempt = |tile: &Tile| own(&this.workers, |worker| worker.attempt(this, tile));
+            let found: Vec<Option<Found>> = tiles.par_iter().map(attempt).collect();
+            for (tile, found) in tiles.into_iter().zip(found) {
+                if let Some(found) = found {
+                    self.sound[tile.samples].copy_from_slice(&found.samples);
+                    self.misfits[tile.frames].copy_from_slice(&found.misfits);
+                }
+            }
+        }
+    }
+
+    fn target(&self, frame: usize) -> &[f32] {
+        &self.targets[frame * self.band.bands..(frame + 1) * self.band.bands]
+    }
+
+    /// Tile `index` of those that begin `offset` frames before the clip does; none where most of it is held.
+    fn tile(&self, index: usize, offset: usize, held: usize) -> Option<Tile> {
+        let first = (index * TILE).saturating_sub(offset);
+        let end = ((index + 1) * TILE - offset).min(self.frames);
+        let span = |frame| self.stft.span(frame);
+        // From where the window of the frame before ends, so that tiles lie side by side.
+        let from = if first == 0 { 0 } else { span(first - 1).end };
+        let to = if end == self.frames { self.sound.len() } else { span(end - 1).end };
+        if held > usize::midpoint(from, to) {
+            return None;
+        }
+        let last = (end..self.frames).take_while(|frame| span(*frame).start < to).last();
+        let frames = first..last.map_or(end, |last| last + 1);
+        let inner = frames.start + STIRRED / 2..frames.end.saturating_sub(STIRRED / 2);
+        let worse = |a: &usize, b: &usize| self.misfits[*a].total_cmp(&self.misfits[*b]);
+        let worst = inner.max_by(worse).unwrap_or(usize::midpoint(frames.start, frames.end));
+        let stirred = worst.saturating_sub(STIRRED / 2).max(frames.start)
+            ..(worst + STIRRED / 2).min(frames.end);
+        let samples = from.max(held)..to;
+        Some(Tile { samples, frames, stirred, stream: None, limit: f32::INFINITY })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::griffin_lim::{GriffinLim, Hold, tests::sound};
+    use crate::mel::{MelConfig, MelExtractor};
+
+    /// The mel of a gliding tone, the tone itself and what a search from noise makes of the mel, padded.
+    fn clip(config: &MelConfig) -> (Mel, [Vec<f32>; 2]) {
+        let tone = sound(config);
+        let mel = MelExtractor::new(config).unwrap().extract(&tone).unwrap();
+        let search = GriffinLim { hold: Hold::Mel, ..GriffinLim::default() };
+        let found = search.render(&mel).unwrap();
+        let padded = |sound: &[f32]| {
+            let mut padded = vec![0.0; (mel.frames - 1) * config.hop + config.n_fft];
+            padded.iter_mut().skip(config.pad()).zip(sound).for_each(|(to, from)| *to = *from);
+            padded
+        };
+        let sounds = [padded(&tone), padded(&found)];
+        (mel, sounds)
+    }
+
+    fn total(trials: &Trials) -> f32 {
+        trials.misfits.iter().sum()
+    }
+
+    #[test]
+    fn a_sound_fits_its_own_mel_but_at_the_ends() {
+        for name in MelConfig::PRESETS {
+            let config = MelConfig::preset(name).unwrap();
+            let (mel, [tone, found]) = clip(&config);
+            let inner = |padded: &[f32]| {
+                let trials = Trials::new(&mel, padded, 0).unwrap();
+                trials.misfits[8..mel.frames - 8].iter().sum::<f32>()
+            };
+            let (right, wrong) = (inner(&tone), inner(&found));
+            assert!(right < 0.02 * wrong, "{name}: {right} of the tone, {wrong} of what is found");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_fits_better_and_is_counted_right() {
+        let config = MelConfig::default();
+        let (mel, [_, found]) = clip(&config);
+        let mut trials = Trials::new(&mel, &found, 1).unwrap();
+        trials.sweep(0, 0, None);
+        let searched = total(&trials);
+        let mut before = searched;
+        for sweep in 1..9 {
+            trials.sweep(sweep, 0, Some(0.0));
+            assert!(total(&trials) <= before, "sweep {sweep}: {} of {before}", total(&trials));
+            before = total(&trials);
+        }
+        assert!(before < 0.7 * searched, "{before} of {searched}");
+        // Tiles count the frames that they change, and no others change.
+        let mut worker = Worker::new(&config, &trials.band);
+        for (frame, misfit) in trials.misfits.iter().enumerate() {
+            let now = worker.misfit(&trials, &trials.sound, 0, frame);
+            assert!((now - misfit).abs() <= 1e-3 * now + 1e-9, "{frame}: {misfit} for {now}");
+        }
+    }
+
+    #[test]
+    fn threads_make_no_difference_and_what_is_held_stays() {
+        let config = MelConfig::default();
+        let (mel, [tone, found]) = clip(&config);
+        let held = config.pad() + 20 * config.hop;
+        let given = [&tone[..held], &found[held..]].concat();
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut trials = Trials::new(&mel, &given, 1).unwrap();
+                let before = trials.sound.clone();
+                trials.run(3, held);
+                let held = held.div_ceil(trials.band.factor);
+                assert_eq!(trials.sound[..held], before[..held]);
+                assert_ne!(trials.sound[held..], before[held..]);
+                trials.sound
+            })
+        };
+        let found = with(1);
+        assert!((2..4).all(|threads| with(threads) == found));
+    }
+
+    #[test]
+    fn only_the_low_band_is_changed_and_short_clips_are_taken() {
+        let config = MelConfig::default();
+        let (mel, [_, found]) = clip(&config);
+        for frames in [1, 2, 5, 30] {
+            let mel =
+                Mel::new(config.clone(), mel.data[..frames * config.n_mels].to_vec()).unwrap();
+            let mut padded = found[..(frames - 1) * config.hop + config.n_fft].to_vec();
+            let before = padded.clone();
+            let mut trials = Trials::new(&mel, &padded, 1).unwrap();
+            trials.run(2, 0);
+            trials.put(&mut padded);
+            let mut change: Vec<f32> = padded.iter().zip(&before).map(|(a, b)| a - b).collect();
+            assert!(change.iter().any(|x| x.abs() > 1e-4), "{frames} frames: nothing changed");
+            let length = change.len().next_power_of_two();
+            change.resize(length, 0.0);
+            let mut stft = crate::stft::Stft::new(length, 1, length);
+            let spectrum = stft.analyse(&change, 0);
+            let energy =
+                |bins: Range<usize>| spectrum[bins].iter().map(|v| v.norm_sqr()).sum::<f32>();
+            let top = length * 1500 / config.sample_rate as usize;
+            let (low, high) = (energy(0..top), energy(top..length / 2));
+            assert!(high < 1e-4 * low, "{frames} frames: {high} above, {low} below");
+        }
+    }
+}
