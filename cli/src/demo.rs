@@ -12,6 +12,7 @@ use vocoder::griffin_lim::{GriffinLim, Hold};
 use vocoder::mel::{Mel, MelConfig, MelExtractor};
 use vocoder::metrics::{Comparison, Level, compare, mean_interval};
 use vocoder::picture::{self, Panel};
+use vocoder::render::Polish;
 
 use crate::batch::speed;
 use crate::device;
@@ -61,8 +62,7 @@ pub fn run(args: &DemoArgs, quiet: bool) -> Result<()> {
     let baseline = How {
         sampler: Some(Rule::GriffinLim {
             hold: Hold::Magnitudes,
-            rounds: GriffinLim::default().iterations,
-            ahead: None,
+            search: Polish::Clip { rounds: GriffinLim::default().iterations, trials: 0 },
         }),
         ..how.clone()
     };

@@ -86,7 +86,8 @@ pub struct How {
     /// pc:R, which run the network twice a step but the last; consistency, for voices distilled so; or
     /// griffin-lim[:ROUNDS[:AHEAD]], which needs no voice, over the whole mel or as a stream with so many
     /// frames of look-ahead; mel-griffin-lim, the same held to the mel's bands instead of a guess of all
-    /// magnitudes [default: the voice's own, ancestral for most]
+    /// magnitudes, or mel-griffin-lim:ROUNDS+TRIALS, as in --polish [default: the voice's own, ancestral
+    /// for most]
     #[arg(long, value_name = "NAME")]
     pub sampler: Option<Rule>,
     /// Where the chain starts: noise; or griffin-lim, whose sound from the same mel it refines,
@@ -224,8 +225,8 @@ impl Machine {
     /// # Errors
     /// Wrong usage; a voice that cannot be loaded; a device that does not answer.
     pub fn new(how: &How) -> Result<Self> {
-        if let Some(Rule::GriffinLim { hold, rounds, ahead }) = how.sampler {
-            return Self::griffin_lim(how, hold, rounds, ahead);
+        if let Some(Rule::GriffinLim { hold, search }) = how.sampler {
+            return Self::griffin_lim(how, hold, search);
         }
         let Setup { voice, device, settings, warnings, mut figures } = Setup::new(how)?;
         let evaluations = settings.sampler.evaluations(settings.schedule.steps());
@@ -235,17 +236,21 @@ impl Machine {
         Ok(Self { mel: voice.mel, kind, warnings, figures })
     }
 
-    fn griffin_lim(how: &How, hold: Hold, rounds: usize, ahead: Option<usize>) -> Result<Self> {
+    fn griffin_lim(how: &How, hold: Hold, search: Polish) -> Result<Self> {
         // The voice says only which mel; without one, it is the paper's.
         let mel = match how.voice.as_str() {
             voices::DEFAULT => MelConfig::default(),
             named => voices::load(named)?.mel,
         };
+        let (iterations, trials, ahead) = match search {
+            Polish::Clip { rounds, trials } => (rounds, trials, None),
+            Polish::Frames { rounds, ahead } => (rounds, 0, Some(ahead)),
+        };
         let griffin_lim =
-            GriffinLim { iterations: rounds, seed: how.seed, hold, ..GriffinLim::default() };
+            GriffinLim { iterations, seed: how.seed, hold, trials, ..GriffinLim::default() };
         let figures = json!({
             "sampler": if hold == Hold::Mel { "mel-griffin-lim" } else { "griffin-lim" },
-            "steps": griffin_lim.iterations, "ahead": ahead,
+            "steps": griffin_lim.iterations, "trials": trials, "ahead": ahead,
             "seed": how.seed,
         });
         let figures = figures.as_object().cloned().unwrap_or_default();

@@ -257,7 +257,7 @@ fn the_program_distils_and_renders_by_the_students_own_way() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = teacher(folder.path(), 2);
     let mut polished = Voice::load(&teacher).unwrap();
-    polished.polish = 3;
+    (polished.polish, polished.trials) = (3, 2);
     polished.save(&teacher, vocoder::voice::Precision::Half).unwrap();
     for (kind, steps, sampler, seen) in
         [("progressive", 2, "ddim", 2), ("consistency", 6, "consistency", 4)]
@@ -287,6 +287,7 @@ fn the_program_distils_and_renders_by_the_students_own_way() {
         let (student, teacher) = (Voice::load(&voice).unwrap(), Voice::load(&teacher).unwrap());
         assert_eq!((&student.model, &student.mel), (&teacher.model, &teacher.mel));
         assert_eq!((student.sampler.to_string().as_str(), student.polish), (sampler, 3));
+        assert_eq!(student.trials, 2);
         assert_eq!(student.provenance.steps, 4);
         let wav = folder.path().join(format!("{kind}.wav"));
         let told = output(arguments!["render", speech(), "-o", wav, "--voice", &voice, "--json"]);

@@ -91,6 +91,24 @@ fn a_voice_survives_its_file() {
 }
 
 #[test]
+fn trials_are_kept_and_a_polish_that_cannot_be_is_refused() {
+    let mut voice = voice();
+    let without = voice.content_hash().unwrap();
+    voice.trials = 20;
+    assert_ne!(voice.content_hash().unwrap(), without);
+    let bytes = voice.to_bytes(Precision::Half).unwrap();
+    let again = Voice::from_bytes(&bytes).unwrap();
+    assert_eq!((again.polish, again.trials), (1, 20));
+    let huge = edited(&bytes, "\"trials\":\"20\"", "\"trials\":\"-2\"");
+    assert!(error(&huge).contains("trials"), "{}", error(&huge));
+    for (polish, trials) in [(0, 1), (1, 10_001), (10_001, 0)] {
+        (voice.polish, voice.trials) = (polish, trials);
+        let message = voice.validate().unwrap_err().to_string();
+        assert!(message.contains("rounds"), "{message}");
+    }
+}
+
+#[test]
 fn levels_for_noise_lie_beside_those_of_another_start() {
     let mut voice = voice();
     voice.start = Start::GriffinLim { iterations: 32, level: 0.9 };

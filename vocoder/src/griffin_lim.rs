@@ -35,9 +35,9 @@ pub struct GriffinLim {
     pub seed: u64,
     /// What each round gives the spectra back.
     pub hold: Hold,
-    /// Sweeps of trials in the low band that come before the rounds, of sounds to
-    /// [refine](GriffinLim::refine): other phases for parts of it, kept where they fit the mel better. 0 by
-    /// default. Mels whose low bands are too few for it have none.
+    /// Sweeps of trials in the low band that come before the rounds: other phases for parts of it, kept where
+    /// they fit the mel better. 0 by default. Mels whose low bands are too few for it have none, nor have
+    /// streams.
     pub trials: usize,
 }
 
@@ -67,10 +67,15 @@ impl GriffinLim {
     /// # Errors
     /// The momentum is out of range, or the mel has no frame or an invalid config.
     pub fn render(&self, mel: &Mel) -> Result<Vec<f32>> {
-        self.render_from(mel, 0)
+        if self.trials == 0 {
+            return self.render_from(mel, 0);
+        }
+        let random = Self { iterations: 0, ..*self }.render_from(mel, 0)?;
+        self.refine(mel, &random)
     }
 
-    /// As [`GriffinLim::render`], of a piece of a clip that begins at the clip's frame `first`.
+    /// As [`GriffinLim::render`], but without trials, of a piece of a clip that begins at the clip's frame
+    /// `first`.
     ///
     /// Equal, bit for bit, to the same part of the whole clip's sound from [`GriffinLim::reach`]
     /// frames inside the piece on: phases start from noise indexed by frame, and each round looks
