@@ -264,7 +264,7 @@ impl Case<'_> {
             start: self.voice.start,
             seed: 0,
             chunk_frames: block,
-            polish: Polish::of_voice(&self.voice),
+            polish: Polish::of_voice(self.voice),
             precision: self.precision,
         };
         memory::forget_peak();
