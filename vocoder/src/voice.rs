@@ -34,11 +34,8 @@ pub use chain::Chain;
 /// ordinary ones.
 pub const VERSION: u32 = 4;
 
-/// Most rounds of polish.
+/// Most rounds of polish, and most sweeps of trials before them.
 pub const MAX_POLISH: usize = 10_000;
-
-/// Most sweeps of trials.
-pub const MAX_TRIALS: usize = 10_000;
 
 /// What the metadata of a voice file says under `format`.
 pub const FORMAT: &str = "vocoder voice";
@@ -189,22 +186,18 @@ impl Voice {
             // Version 1 knew one start.
             start: if version < 2 { Start::Noise } else { field(&metadata, "start")? },
             polish: if version < 2 { 0 } else { field(&metadata, "polish")? },
-            // Older programs read on without them.
-            trials: match metadata.contains_key("trials") {
-                true => field(&metadata, "trials")?,
-                false => 0,
-            },
+            // Older programs read on without these two.
+            trials: metadata.get("trials").map_or(Ok(0), |_| field(&metadata, "trials"))?,
             sampler: if version < 3 {
                 SamplerKind::default()
             } else {
                 field(&metadata, "sampler")?
             },
             schedules: field(&metadata, "schedules")?,
-            // Older programs read on without it.
-            from_noise: match metadata.contains_key("from_noise") {
-                true => Some(field(&metadata, "from_noise")?),
-                false => None,
-            },
+            from_noise: metadata
+                .get("from_noise")
+                .map(|_| field(&metadata, "from_noise"))
+                .transpose()?,
             provenance: field(&metadata, "provenance")?,
             weights,
         };
@@ -224,14 +217,11 @@ impl Voice {
         }
         self.start.validate()?;
         if self.polish > MAX_POLISH {
-            return Err(Error::mismatch(
-                "polish",
-                format!("at most {MAX_POLISH} rounds"),
-                self.polish,
-            ));
+            let expected = format!("at most {MAX_POLISH} rounds");
+            return Err(Error::mismatch("polish", expected, self.polish));
         }
-        if self.trials > if self.polish > 0 { MAX_TRIALS } else { 0 } {
-            let expected = format!("at most {MAX_TRIALS} before rounds of polish, none without");
+        if self.trials > if self.polish > 0 { MAX_POLISH } else { 0 } {
+            let expected = format!("at most {MAX_POLISH} before rounds of polish, none without");
             return Err(Error::mismatch("trials", expected, self.trials));
         }
         chain::validate(&self.schedules)?;

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use crate::griffin_lim::{Hold, Online};
 use crate::mel::{Mel, MelConfig};
-use crate::voice::{MAX_POLISH, MAX_TRIALS, Voice};
+use crate::voice::{MAX_POLISH, Voice};
 use crate::{Error, Result};
 use segments::{AHEAD, SEGMENT, Segments};
 
@@ -83,14 +83,14 @@ impl FromStr for Polish {
             rounds.map(|(rounds, ahead)| Self::Frames { rounds, ahead })
         } else {
             let (rounds, trials) = text.split_once('+').unwrap_or((text, "0"));
-            let rounds = number(rounds, MAX_POLISH).zip(number(trials, MAX_TRIALS));
+            let rounds = number(rounds, MAX_POLISH).zip(number(trials, MAX_POLISH));
             // What trials leave is for rounds to smooth.
             let rounds = rounds.filter(|(rounds, trials)| *rounds > 0 || *trials == 0);
             rounds.map(|(rounds, trials)| Self::Clip { rounds, trials })
         };
         polish.ok_or_else(|| {
             let expected = format!(
-                "ROUNDS to {MAX_POLISH}, ROUNDS+TRIALS (from 1 round on, to {MAX_TRIALS} trials), or \
+                "ROUNDS or ROUNDS+TRIALS to {MAX_POLISH}, trials before at least one round, or \
                  ROUNDS:AHEAD to {MAX_FRAME_ROUNDS} and {MAX_AHEAD}"
             );
             Error::mismatch("polish", expected, format!("`{text}`"))
