@@ -133,9 +133,8 @@ impl GriffinLim {
             return None;
         }
         let pad = mel.config.pad();
-        let mut padded = vec![0.0; (mel.frames - 1) * mel.config.hop + mel.config.n_fft];
-        padded.iter_mut().skip(pad).zip(sound).for_each(|(to, from)| *to = *from);
-        let mut trials = Trials::new(mel, &padded, self.seed)?;
+        let mut padded = padded(&mel.config, sound);
+        let mut trials = Trials::new(self, mel, &padded)?;
         trials.run(self.trials, if held > 0 { pad + held } else { 0 });
         trials.put(&mut padded);
         let mut sound: Vec<f32> = padded.into_iter().skip(pad).take(sound.len()).collect();
@@ -168,6 +167,14 @@ impl GriffinLim {
     pub fn reach(iterations: usize, mel: &MelConfig) -> usize {
         (iterations + 1) * mel.window.div_ceil(mel.hop)
     }
+}
+
+/// `sound`, a hop a frame, as searches have it: frame 0 begins `pad` samples before the clip does, and as much of
+/// the end as no frame reaches is left out.
+fn padded(config: &MelConfig, sound: &[f32]) -> Vec<f32> {
+    let mut padded = vec![0.0; (sound.len() / config.hop - 1) * config.hop + config.n_fft];
+    padded.iter_mut().skip(config.pad()).zip(sound).for_each(|(to, from)| *to = *from);
+    padded
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
-use super::GriffinLim;
 use super::aim::{self, Aim, with_magnitude};
+use super::{GriffinLim, padded};
 use crate::mel::{Mel, MelConfig};
 use crate::noise::Noise;
 use crate::stft::Stft;
@@ -141,9 +141,7 @@ impl Search {
         sound: &[f32],
         held: usize,
     ) -> Vec<f32> {
-        // Frame 0 begins `pad` samples before the clip does.
-        let mut padded = vec![0.0; self.gains.len()];
-        padded.iter_mut().skip(self.pad).zip(sound).for_each(|(to, from)| *to = *from);
+        let padded = padded(config, sound);
         if held > 0 {
             self.held = padded[..self.pad + held].to_vec();
         }

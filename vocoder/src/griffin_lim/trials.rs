@@ -15,6 +15,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
+use super::GriffinLim;
 use super::low_band::LowBand;
 use super::search::own;
 use crate::mel::Mel;
@@ -50,7 +51,6 @@ const QUIET: f32 = 1e-3;
 /// The search for the low band of one clip. Samples are those of the padded clip, of which the band keeps one
 /// in [`LowBand::factor`].
 pub(super) struct Trials {
-    frames: usize,
     band: LowBand,
     stft: DecimatedStft,
     sound: Vec<f32>,
@@ -65,6 +65,7 @@ pub(super) struct Trials {
     /// `[frames]`: how far the sound is off the mel.
     misfits: Vec<f32>,
     noise: Noise,
+    momentum: f32,
     /// One a thread, which alone locks it.
     workers: Vec<Mutex<Worker>>,
 }
@@ -88,11 +89,11 @@ struct Found {
 }
 
 impl Trials {
-    /// Trials from `padded`, a sound near `mel`; none where the mel's low bands are too few. `seed` fixes the
-    /// noise.
-    pub fn new(mel: &Mel, padded: &[f32], seed: u64) -> Option<Self> {
+    /// Trials from `padded`, a sound near `mel`; none where the mel's low bands are too few, or where a window is
+    /// longer than a tile: every other tile would share frames.
+    pub fn new(settings: &GriffinLim, mel: &Mel, padded: &[f32]) -> Option<Self> {
         let config = &mel.config;
-        let band = LowBand::of(config)?;
+        let band = LowBand::of(config).filter(|_| config.window <= TILE * config.hop)?;
         let stft = DecimatedStft::new(config.n_fft, config.hop, config.window, band.factor);
         let mut worker = Worker::new(config, &band);
         let workers = 0..rayon::current_num_threads();
@@ -105,7 +106,6 @@ impl Trials {
         let squares = || weights.iter().map(|weight| weight.powi(-2));
         let loudest = squares().fold(0.0, f32::max);
         let mut trials = Self {
-            frames: mel.frames,
             gains: stft.gains(&weights, sound.len()),
             scales: squares().map(|square| 1.0 / (square + QUIET * loudest)).collect(),
             misfits: Vec::new(),
@@ -114,7 +114,8 @@ impl Trials {
             sound,
             targets,
             weights,
-            noise: Noise::new(seed),
+            noise: Noise::new(settings.seed),
+            momentum: settings.momentum,
             workers,
         };
         trials.misfits =
@@ -141,9 +142,9 @@ impl Trials {
 
     /// A trial of every tile that fits badly, with some `slack`; without, a search of every tile.
     fn sweep(&mut self, sweep: usize, held: usize, slack: Option<f32>) {
-        let mean = self.misfits.iter().sum::<f32>() / self.frames as f32;
+        let mean = self.misfits.iter().sum::<f32>() / self.misfits.len() as f32;
         let offset = sweep * STRIDE % TILE;
-        let count = (self.frames + offset).div_ceil(TILE);
+        let count = (self.misfits.len() + offset).div_ceil(TILE);
         // Every other tile: those between share frames with them.
         for parity in 0..2 {
             let tiles: Vec<Tile> = (parity..count)
@@ -178,15 +179,16 @@ impl Trials {
     /// Tile `index` of those that begin `offset` frames before the clip does; none where most of it is held.
     fn tile(&self, index: usize, offset: usize, held: usize) -> Option<Tile> {
         let first = (index * TILE).saturating_sub(offset);
-        let end = ((index + 1) * TILE - offset).min(self.frames);
+        let frames = self.misfits.len();
+        let end = ((index + 1) * TILE - offset).min(frames);
         let span = |frame| self.stft.span(frame);
         // From where the window of the frame before ends, so that tiles lie side by side.
         let from = if first == 0 { 0 } else { span(first - 1).end };
-        let to = if end == self.frames { self.sound.len() } else { span(end - 1).end };
+        let to = if end == frames { self.sound.len() } else { span(end - 1).end };
         if held > usize::midpoint(from, to) {
             return None;
         }
-        let last = (end..self.frames).take_while(|frame| span(*frame).start < to).last();
+        let last = (end..frames).take_while(|frame| span(*frame).start < to).last();
         let frames = first..last.map_or(end, |last| last + 1);
         let inner = frames.start + STIRRED / 2..frames.end.saturating_sub(STIRRED / 2);
         let worse = |a: &usize, b: &usize| self.misfits[*a].total_cmp(&self.misfits[*b]);
@@ -203,21 +205,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::griffin_lim::{GriffinLim, Hold, tests::sound};
+    use crate::griffin_lim::{Hold, padded, tests::sound};
     use crate::mel::{MelConfig, MelExtractor};
 
     /// The mel of a gliding tone, the tone itself and what a search from noise makes of the mel, padded.
     fn clip(config: &MelConfig) -> (Mel, [Vec<f32>; 2]) {
-        let tone = sound(config);
+        let mut tone = sound(config);
         let mel = MelExtractor::new(config).unwrap().extract(&tone).unwrap();
+        tone.resize(mel.frames * config.hop, 0.0);
         let search = GriffinLim { hold: Hold::Mel, ..GriffinLim::default() };
         let found = search.render(&mel).unwrap();
-        let padded = |sound: &[f32]| {
-            let mut padded = vec![0.0; (mel.frames - 1) * config.hop + config.n_fft];
-            padded.iter_mut().skip(config.pad()).zip(sound).for_each(|(to, from)| *to = *from);
-            padded
-        };
-        let sounds = [padded(&tone), padded(&found)];
+        let sounds = [padded(config, &tone), padded(config, &found)];
         (mel, sounds)
     }
 
@@ -231,7 +229,7 @@ mod tests {
             let config = MelConfig::preset(name).unwrap();
             let (mel, [tone, found]) = clip(&config);
             let inner = |padded: &[f32]| {
-                let trials = Trials::new(&mel, padded, 0).unwrap();
+                let trials = Trials::new(&GriffinLim::default(), &mel, padded).unwrap();
                 trials.misfits[8..mel.frames - 8].iter().sum::<f32>()
             };
             let (right, wrong) = (inner(&tone), inner(&found));
@@ -240,10 +238,19 @@ mod tests {
     }
 
     #[test]
+    fn a_window_longer_than_a_tile_has_none() {
+        for (hop, some) in [(50, true), (49, false)] {
+            let config = MelConfig { hop, ..MelConfig::default() };
+            let (mel, [tone, _]) = clip(&config);
+            assert_eq!(Trials::new(&GriffinLim::default(), &mel, &tone).is_some(), some, "{hop}");
+        }
+    }
+
+    #[test]
     fn what_is_kept_fits_better_and_is_counted_right() {
         let config = MelConfig::default();
         let (mel, [_, found]) = clip(&config);
-        let mut trials = Trials::new(&mel, &found, 1).unwrap();
+        let mut trials = Trials::new(&GriffinLim::default(), &mel, &found).unwrap();
         trials.sweep(0, 0, None);
         let searched = total(&trials);
         let mut before = searched;
@@ -270,7 +277,7 @@ mod tests {
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut trials = Trials::new(&mel, &given, 1).unwrap();
+                let mut trials = Trials::new(&GriffinLim::default(), &mel, &given).unwrap();
                 let before = trials.sound.clone();
                 trials.run(3, held);
                 let held = held.div_ceil(trials.band.factor);
@@ -292,7 +299,7 @@ mod tests {
                 Mel::new(config.clone(), mel.data[..frames * config.n_mels].to_vec()).unwrap();
             let mut padded = found[..(frames - 1) * config.hop + config.n_fft].to_vec();
             let before = padded.clone();
-            let mut trials = Trials::new(&mel, &padded, 1).unwrap();
+            let mut trials = Trials::new(&GriffinLim::default(), &mel, &padded).unwrap();
             trials.run(2, 0);
             trials.put(&mut padded);
             let mut change: Vec<f32> = padded.iter().zip(&before).map(|(a, b)| a - b).collect();

@@ -2,7 +2,8 @@
 //!
 //! A chain of few steps ends a little off the mel that it was given: too soft, and with noise left
 //! between the harmonics. Its phases are what a network is for. Rounds of Griffin-Lim that begin with
-//! the rendered sound keep these and [move](Hold::Mel) its magnitudes until they give the mel.
+//! the rendered sound keep these and [move](Hold::Mel) its magnitudes until they give the mel. For whole clips
+//! trials may come first, which look for other phases in the low band.
 
 mod segments;
 

@@ -8,6 +8,7 @@
 use rustfft::num_complex::Complex32;
 
 use super::real::RealFft;
+use crate::mel::hann;
 
 /// One transform's plan and scratch memory.
 pub(crate) struct DecimatedStft {
@@ -23,18 +24,17 @@ pub(crate) struct DecimatedStft {
 }
 
 impl DecimatedStft {
-    /// Plans for `n_fft`, a multiple of twice `factor`, with hop and window as at the full rate.
+    /// Plans for `n_fft`, a multiple of twice `factor`, with hop and window, at least `factor`, as at the full
+    /// rate.
     pub(crate) fn new(n_fft: usize, hop: usize, window: usize, factor: usize) -> Self {
-        let value = |at: usize| {
-            let turn = std::f64::consts::TAU * at as f64 / window as f64;
-            (0.5 - 0.5 * turn.cos()) as f32
-        };
-        let from = |first: usize| (first..window).step_by(factor).map(value).collect();
+        let margin = (n_fft - window) / 2;
+        let window = hann(window);
+        let from = |first: usize| window[first..].iter().step_by(factor).copied().collect();
         let length = n_fft / factor;
         Self {
             hop,
             factor,
-            margin: (n_fft - window) / 2,
+            margin,
             windows: (0..factor).map(from).collect(),
             fft: RealFft::new(length),
             frame: vec![0.0; length],

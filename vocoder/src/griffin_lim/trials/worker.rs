@@ -16,9 +16,6 @@ const ROUNDS: usize = 200;
 /// After how many of them it is given up, where the misfit is more than this many times what would be kept.
 const CHECKS: [(usize, f32); 2] = [(ROUNDS / 4, 3.0), (ROUNDS / 2, 1.7)];
 
-/// As everywhere in searches of whole clips.
-const MOMENTUM: f32 = 0.99;
-
 /// Plans and scratch memory of one thread.
 pub(super) struct Worker {
     stft: DecimatedStft,
@@ -92,8 +89,8 @@ impl Worker {
                     return None;
                 }
             }
-            // Momentum is what a round has done: the second has what stirred, which is none.
-            let momentum = if round < 2 { 0.0 } else { MOMENTUM };
+            // The first round has none before it, and from what was stirred there is nowhere to go on.
+            let momentum = if round < 2 { 0.0 } else { of.momentum };
             let stir = tile.stream.filter(|_| round == 0);
             self.improve(of, tile, samples, origin, (momentum, stir));
             self.synthesise(of, tile, samples, origin);

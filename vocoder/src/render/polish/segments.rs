@@ -31,7 +31,7 @@ pub(in crate::render) struct Segments {
 }
 
 impl Segments {
-    /// A polish of `rounds` rounds after sweeps of `trials`.
+    /// A polish of `rounds` rounds after so many sweeps of `trials`.
     pub fn new(config: &MelConfig, rounds: usize, trials: usize) -> Self {
         Self {
             config: config.clone(),
