@@ -10,6 +10,7 @@
 //! in; [trials](GriffinLim::trials) find deeper ones.
 
 mod aim;
+mod columns;
 mod low_band;
 mod magnitudes;
 mod online;

@@ -2,6 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::columns::Columns;
 use crate::mel::{MelConfig, Power, filter_bank, hann_energy};
 
 /// Rounds of the multiplicative update. 30 leave 0.1 % of a band's value in the mean.
@@ -20,9 +21,13 @@ pub(crate) struct MelInverse {
     arch: Arch,
     config: MelConfig,
     bands: Vec<Band>,
+    /// The same weights.
+    columns: Columns,
     /// What the magnitudes were divided by in the mel ([`MelConfig::unit_window`]).
     gain: f32,
     target: Vec<f32>,
+    /// One value a band.
+    values: Vec<f32>,
     /// A'b and A'A x.
     numerator: Vec<f32>,
     denominator: Vec<f32>,
@@ -52,16 +57,19 @@ impl MelInverse {
         let window_gain = if config.unit_window { hann_energy(config.window).sqrt() } else { 1.0 };
         let rows = filter_bank(config);
         let rows = rows.chunks(config.n_fft / 2 + 1).take(count);
-        let bands: Vec<Band> = rows.map(|row| Band::from_row(&row[..bins])).collect();
+        let rows: Vec<&[f32]> = rows.map(|row| &row[..bins]).collect();
+        let columns = Columns::new(&rows, bins);
         let mut shares = vec![0.0; bins];
-        bands.iter().for_each(|band| band.add_to(1.0, &mut shares));
+        columns.sum(&vec![1.0; count], &mut shares);
         shares.iter_mut().filter(|sum| **sum > 0.0).for_each(|sum| *sum = 1.0 / *sum);
         Self {
             arch: Arch::new(),
-            bands,
+            bands: rows.into_iter().map(Band::from_row).collect(),
+            columns,
             shares,
             gain: window_gain / factor as f32,
             target: vec![0.0; count],
+            values: vec![0.0; count],
             numerator: vec![0.0; bins],
             denominator: vec![0.0; bins],
             config: config.clone(),
@@ -79,15 +87,12 @@ impl MelInverse {
             *target = self.config.expand(value);
         }
         self.start(magnitudes);
-        self.numerator.fill(0.0);
-        for (band, &target) in self.bands.iter().zip(&self.target) {
-            band.add_to(target, &mut self.numerator);
-        }
+        self.columns.sum(&self.target, &mut self.numerator);
         for _ in 0..ROUNDS {
-            self.denominator.fill(0.0);
-            for band in &self.bands {
-                band.add_to(band.of(magnitudes), &mut self.denominator);
+            for (value, band) in self.values.iter_mut().zip(&self.bands) {
+                *value = band.of(magnitudes);
             }
+            self.columns.sum(&self.values, &mut self.denominator);
             for ((x, up), down) in magnitudes.iter_mut().zip(&self.numerator).zip(&self.denominator)
             {
                 *x *= if *down > 0.0 { up / down } else { 0.0 };
@@ -120,11 +125,13 @@ impl MelInverse {
             let value = magnitude.max(LEAST);
             *x = if energy { value * value } else { value };
         }
-        self.numerator.fill(0.0);
-        for (band, target) in self.bands.iter().zip(target) {
-            let ratio = target / band.of(&self.denominator).max(f32::MIN_POSITIVE);
-            band.add_to(ratio, &mut self.numerator);
+        for (value, band) in self.values.iter_mut().zip(&self.bands) {
+            *value = band.of(&self.denominator);
         }
+        for (value, target) in self.values.iter_mut().zip(target) {
+            *value = target / value.max(f32::MIN_POSITIVE);
+        }
+        self.columns.sum(&self.values, &mut self.numerator);
         for ((magnitude, up), share) in magnitudes.iter_mut().zip(&self.numerator).zip(&self.shares)
         {
             let factor = up * share;
@@ -149,15 +156,16 @@ impl MelInverse {
 
     /// Each bin the mean, weighted by A, of its bands' mean values.
     fn start(&mut self, magnitudes: &mut [f32]) {
-        magnitudes.fill(0.0);
-        self.denominator.fill(0.0);
-        for (band, &target) in self.bands.iter().zip(&self.target) {
-            if band.sum > 0.0 {
-                // Relative weights: narrow bands of great weight count as much as wide ones.
-                band.add_to(target / (band.sum * band.sum), magnitudes);
-                band.add_to(1.0 / band.sum, &mut self.denominator);
-            }
+        // Relative weights: narrow bands of great weight count as much as wide ones.
+        let inverse = |band: &Band| if band.sum > 0.0 { 1.0 / band.sum } else { 0.0 };
+        for ((value, band), target) in self.values.iter_mut().zip(&self.bands).zip(&self.target) {
+            *value = target * inverse(band) * inverse(band);
         }
+        self.columns.sum(&self.values, magnitudes);
+        for (value, band) in self.values.iter_mut().zip(&self.bands) {
+            *value = inverse(band);
+        }
+        self.columns.sum(&self.values, &mut self.denominator);
         for (x, weight) in magnitudes.iter_mut().zip(&self.denominator) {
             *x = if *weight > 0.0 { *x / weight } else { 0.0 };
         }
@@ -202,17 +210,6 @@ impl Band {
         let rest: f32 = rest.iter().zip(x_rest).map(|(w, x)| w * x).sum();
         let [a, b, c, d, e, f, g, h] = lanes;
         ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest
-    }
-
-    /// Adds `value` times this row of A.
-    #[inline(always)]
-    fn add_to(&self, value: f32, out: &mut [f32]) {
-        let (weights, rest) = self.weights.as_chunks::<LANES>();
-        let (out, out_rest) = out[self.first..][..self.weights.len()].as_chunks_mut::<LANES>();
-        for (out, w) in out.iter_mut().zip(weights) {
-            out.iter_mut().zip(w).for_each(|(out, w)| *out += w * value);
-        }
-        out_rest.iter_mut().zip(rest).for_each(|(out, w)| *out += w * value);
     }
 }
 
