@@ -66,6 +66,13 @@ impl Noise {
         }
     }
 
+    /// As [`Noise::fill`], with values that are anything from 0 to below 1, all as likely.
+    pub(crate) fn fill_evenly(&self, stream: u64, first_position: u64, out: &mut [f32]) {
+        let mut words = self.words(stream, first_position);
+        // 24 bits are what a value holds.
+        out.iter_mut().for_each(|value| *value = (words.next_u32() >> 8) as f32 / (1 << 24) as f32);
+    }
+
     fn words(&self, stream: u64, position: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());

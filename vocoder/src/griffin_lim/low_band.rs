@@ -14,6 +14,10 @@ pub(super) struct LowBand {
     pub factor: usize,
     /// How many of the mel's bands lie in it.
     pub bands: usize,
+    /// How many bins of a spectrum.
+    pub top: usize,
+    /// From one of them to the next, in Hz.
+    pub spacing: f32,
     /// A low-pass filter, from its middle on.
     taps: Vec<f32>,
 }
@@ -41,7 +45,9 @@ impl LowBand {
             let sinc = if i == 0 { cut } else { (cut * turn).sin() / turn };
             (sinc * (0.5 + 0.5 * (turn / reach as f64).cos())) as f32
         };
-        (bands >= 16).then(|| Self { factor, bands, taps: (0..reach).map(tap).collect() })
+        let spacing = config.sample_rate as f32 / config.n_fft as f32;
+        let taps = (0..reach).map(tap).collect();
+        (bands >= 16).then_some(Self { factor, bands, top, spacing, taps })
     }
 
     /// Every `factor`-th sample of `padded`, low-passed.

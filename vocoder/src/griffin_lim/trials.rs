@@ -3,11 +3,13 @@
 //! The search of [`search`](super::search) descends into the valley that it begins in. What it is off by there
 //! is little, and yet most phases are not the recording's: there are many valleys. But in its low bands a mel
 //! has more values than the sound has samples, and hardly any other sound than the recording's low band fits
-//! them all: what a voice's pitch is heard by can be found. So trials go on, from valley to valley: a few
-//! frames are stirred with noise, the frames about them are searched, and if these fit better than before,
-//! they stay. A trial changes the samples of one tile alone, so that tiles which share no frame go side by
+//! them all: what a voice's pitch is heard by can be found. So trials go on, from valley to valley: something is
+//! changed in a few frames, the frames about them are searched, and if these fit better than before, they stay.
+//! What is changed is, in turn, the frames that fit worst, stirred with noise, and the angle of a part of the
+//! sound ([`turn`]). A trial changes the samples of one tile alone, so that tiles which share no frame go side by
 //! side, and what is kept is an improvement of the whole.
 
+mod turn;
 mod worker;
 
 use std::ops::Range;
@@ -23,11 +25,14 @@ use crate::noise::Noise;
 use crate::stft::DecimatedStft;
 use worker::Worker;
 
-/// Frames from one tile to the next.
+/// Frames from one tile to the next, where frames are stirred.
 const TILE: usize = 24;
 
-/// How far each sweep's tiles lie beside those of the sweep before, in frames: no divisor of [`TILE`], so that
-/// seams move.
+/// Frames from one tile to the next, where a part is turned: a syllable or two.
+const TURN_TILE: usize = 60;
+
+/// How far each sweep's tiles lie beside those of the sweep before, in frames: no divisor of a tile's, so that
+/// their ends move.
 const STRIDE: usize = 11;
 
 /// Frames that are stirred, about the one of the tile that fits worst.
@@ -75,11 +80,19 @@ struct Tile {
     samples: Range<usize>,
     /// Those whose windows lie on its samples.
     frames: Range<usize>,
-    stirred: Range<usize>,
-    /// Of the noise that they are stirred with; none for a search from what there is.
-    stream: Option<u64>,
+    change: Change,
     /// The most misfit that is kept.
     limit: f32,
+}
+
+/// What a search of a tile begins with.
+enum Change {
+    /// What there is.
+    Nothing,
+    /// These frames, stirred with the noise of a stream.
+    Stir { frames: Range<usize>, stream: u64 },
+    /// A [`Turn`](turn::Turn) drawn with the noise of a stream.
+    Turn { stream: u64 },
 }
 
 /// A trial worth keeping.
@@ -143,20 +156,24 @@ impl Trials {
     /// A trial of every tile that fits badly, with some `slack`; without, a search of every tile.
     fn sweep(&mut self, sweep: usize, held: usize, slack: Option<f32>) {
         let mean = self.misfits.iter().sum::<f32>() / self.misfits.len() as f32;
-        let offset = sweep * STRIDE % TILE;
-        let count = (self.misfits.len() + offset).div_ceil(TILE);
+        let turns = slack.is_some() && sweep % 2 == 1;
+        let long = if turns { TURN_TILE } else { TILE };
+        let offset = sweep * STRIDE % long;
+        let count = (self.misfits.len() + offset).div_ceil(long);
         // Every other tile: those between share frames with them.
         for parity in 0..2 {
             let tiles: Vec<Tile> = (parity..count)
                 .step_by(2)
                 .filter_map(|index| {
-                    let mut tile = self.tile(index, offset, held)?;
+                    let mut tile = self.tile((index * long, long, offset), held)?;
                     let misfit: f32 = self.misfits[tile.frames.clone()].iter().sum();
                     if let Some(slack) = slack {
-                        tile.stream = Some(((sweep as u64) << 32) | index as u64);
+                        let stream = ((sweep as u64) << 32) | index as u64;
+                        let stir = || Change::Stir { frames: self.worst(&tile.frames), stream };
+                        tile.change = if turns { Change::Turn { stream } } else { stir() };
                         tile.limit = misfit * (1.0 + slack);
                     }
-                    let bad = misfit > PASSABLE * mean * TILE as f32;
+                    let bad = misfit > PASSABLE * mean * long as f32;
                     (slack.is_none() || bad).then_some(tile)
                 })
                 .collect();
@@ -176,11 +193,11 @@ impl Trials {
         &self.targets[frame * self.band.bands..(frame + 1) * self.band.bands]
     }
 
-    /// Tile `index` of those that begin `offset` frames before the clip does; none where most of it is held.
-    fn tile(&self, index: usize, offset: usize, held: usize) -> Option<Tile> {
-        let first = (index * TILE).saturating_sub(offset);
+    /// The tile of `long` frames from `first` on, less `offset`; none where most of it is held.
+    fn tile(&self, (first, long, offset): (usize, usize, usize), held: usize) -> Option<Tile> {
         let frames = self.misfits.len();
-        let end = ((index + 1) * TILE - offset).min(frames);
+        let end = (first + long - offset).min(frames);
+        let first = first.saturating_sub(offset);
         let span = |frame| self.stft.span(frame);
         // From where the window of the frame before ends, so that tiles lie side by side.
         let from = if first == 0 { 0 } else { span(first - 1).end };
@@ -190,13 +207,17 @@ impl Trials {
         }
         let last = (end..frames).take_while(|frame| span(*frame).start < to).last();
         let frames = first..last.map_or(end, |last| last + 1);
-        let inner = frames.start + STIRRED / 2..frames.end.saturating_sub(STIRRED / 2);
+        let samples = from.max(held)..to;
+        Some(Tile { samples, frames, change: Change::Nothing, limit: f32::INFINITY })
+    }
+
+    /// The frames to stir: those about the one of `frames` that fits worst.
+    fn worst(&self, frames: &Range<usize>) -> Range<usize> {
+        let half = STIRRED / 2;
+        let inner = frames.start + half..frames.end.saturating_sub(half);
         let worse = |a: &usize, b: &usize| self.misfits[*a].total_cmp(&self.misfits[*b]);
         let worst = inner.max_by(worse).unwrap_or(usize::midpoint(frames.start, frames.end));
-        let stirred = worst.saturating_sub(STIRRED / 2).max(frames.start)
-            ..(worst + STIRRED / 2).min(frames.end);
-        let samples = from.max(held)..to;
-        Some(Tile { samples, frames, stirred, stream: None, limit: f32::INFINITY })
+        worst.saturating_sub(half).max(frames.start)..(worst + half).min(frames.end)
     }
 }
 

@@ -1,10 +1,11 @@
-//! One trial: a tile's frames are stirred, searched, and compared with what they were.
+//! One trial: a tile is changed, searched, and compared with what it was.
 
 use std::ops::Range;
 
 use realfft::num_complex::Complex32;
 
-use super::{Found, STIR, Tile, Trials};
+use super::turn::{DRAWS, Turn};
+use super::{Change, Found, STIR, Tile, Trials};
 use crate::griffin_lim::aim::{self, Aim, with_magnitude};
 use crate::griffin_lim::low_band::LowBand;
 use crate::mel::MelConfig;
@@ -29,7 +30,13 @@ pub(super) struct Worker {
     spectra: Vec<Complex32>,
     before: Vec<Complex32>,
     noise: Vec<f32>,
-    stirred: Vec<Complex32>,
+    changed: Vec<Complex32>,
+}
+
+/// What the first round's spectra are changed by.
+enum Start<'a> {
+    Stir(&'a Range<usize>),
+    Turn(Turn),
 }
 
 impl Worker {
@@ -43,7 +50,7 @@ impl Worker {
             spectra: Vec::new(),
             before: Vec::new(),
             noise: Vec::new(),
-            stirred: Vec::new(),
+            changed: Vec::new(),
             stft,
         }
     }
@@ -82,6 +89,7 @@ impl Worker {
         let values = tile.frames.len() * self.stft.bins();
         self.spectra.resize(values, Complex32::ZERO);
         self.before.resize(values, Complex32::ZERO);
+        let start = self.start(of, tile, samples, origin);
         for round in 0..ROUNDS {
             if let Some((_, times)) = CHECKS.iter().find(|(check, _)| *check == round) {
                 let misfit: f32 = self.misfits(of, samples, origin, &tile.frames).iter().sum();
@@ -89,10 +97,10 @@ impl Worker {
                     return None;
                 }
             }
-            // The first round has none before it, and from what was stirred there is nowhere to go on.
+            // The first round has none before it, and from what was changed there is nowhere to go on.
             let momentum = if round < 2 { 0.0 } else { of.momentum };
-            let stir = tile.stream.filter(|_| round == 0);
-            self.improve(of, tile, samples, origin, (momentum, stir));
+            let start = start.as_ref().filter(|_| round == 0);
+            self.improve(of, tile, samples, origin, (momentum, start));
             self.synthesise(of, tile, samples, origin);
         }
         let misfits = self.misfits(of, samples, origin, &tile.frames);
@@ -112,31 +120,52 @@ impl Worker {
         frames.clone().map(|frame| self.misfit(of, samples, origin, frame)).collect()
     }
 
-    /// A round's spectra from those of the sound, with a momentum and, at first, the stream of the noise to
-    /// stir with.
+    /// Draws what the tile's change says.
+    fn start<'a>(
+        &mut self,
+        of: &Trials,
+        tile: &'a Tile,
+        samples: &[f32],
+        origin: usize,
+    ) -> Option<Start<'a>> {
+        match &tile.change {
+            Change::Nothing => None,
+            Change::Stir { frames, stream } => {
+                self.noise.resize(2 * self.stft.bins() * frames.len(), 0.0);
+                of.noise.fill(*stream, 0, &mut self.noise);
+                Some(Start::Stir(frames))
+            }
+            Change::Turn { stream } => {
+                let mut draws = [0.0; DRAWS];
+                of.noise.fill_evenly(*stream, 0, &mut draws);
+                let misfits = &of.misfits[tile.frames.clone()];
+                let magnitudes = |frame: usize, sum: &mut [f32]| {
+                    let now = self.stft.analyse(samples, origin, frame);
+                    sum.iter_mut().zip(now).for_each(|(sum, value)| *sum += value.norm());
+                };
+                let band = (of.band.top, of.band.spacing);
+                Some(Start::Turn(Turn::draw(draws, &tile.frames, misfits, band, magnitudes)))
+            }
+        }
+    }
+
+    /// A round's spectra from those of the sound, with a momentum and, at first, changed.
     fn improve(
         &mut self,
         of: &Trials,
         tile: &Tile,
         samples: &[f32],
         origin: usize,
-        (momentum, stir): (f32, Option<u64>),
+        (momentum, start): (f32, Option<&Start>),
     ) {
         let bins = self.stft.bins();
-        if let Some(stream) = stir {
-            self.noise.resize(2 * bins * tile.stirred.len(), 0.0);
-            of.noise.fill(stream, 0, &mut self.noise);
-        }
         for (row, frame) in tile.frames.clone().enumerate() {
             let mut now = self.stft.analyse(samples, origin, frame);
-            if stir.is_some() && tile.stirred.contains(&frame) {
-                let noise = &self.noise[2 * bins * (frame - tile.stirred.start)..];
-                let stirred = now.iter().zip(noise.as_chunks::<2>().0).map(|(value, [re, im])| {
-                    value + with_magnitude(Complex32::new(*re, *im), STIR * value.norm())
-                });
-                self.stirred.clear();
-                self.stirred.extend(stirred);
-                now = &self.stirred;
+            if let Some(start) = start {
+                self.changed.clear();
+                self.changed.extend_from_slice(now);
+                start.apply(frame, &self.noise, &mut self.changed);
+                now = &self.changed;
             }
             let range = row * bins..(row + 1) * bins;
             let mut state = aim::Frame {
@@ -160,5 +189,22 @@ impl Worker {
         let inner = tile.samples.start - origin..tile.samples.end - origin;
         let sums = self.sums[inner.clone()].iter().zip(&of.gains[tile.samples.clone()]);
         samples[inner].iter_mut().zip(sums).for_each(|(x, (sum, gain))| *x = sum * gain);
+    }
+}
+
+impl Start<'_> {
+    /// Changes `spectrum`, the one of `frame`. `noise` is that of all frames to stir, `[frames][bins][2]`.
+    fn apply(&self, frame: usize, noise: &[f32], spectrum: &mut [Complex32]) {
+        match self {
+            Self::Stir(frames) if frames.contains(&frame) => {
+                let noise =
+                    noise.as_chunks::<2>().0[spectrum.len() * (frame - frames.start)..].iter();
+                for (value, [re, im]) in spectrum.iter_mut().zip(noise) {
+                    *value += with_magnitude(Complex32::new(*re, *im), STIR * value.norm());
+                }
+            }
+            Self::Stir(_) => {}
+            Self::Turn(turn) => turn.apply(frame, spectrum),
+        }
     }
 }
