@@ -33,16 +33,33 @@ pub struct LogMelDistance {
 /// # Errors
 /// A clip without samples, or with one that is not finite.
 pub fn log_mel(reference: &[f32], generated: &[f32]) -> Result<LogMelDistance> {
-    let mut extractor = MelExtractor::new(&MelConfig::default())?;
-    let (a, b) = (extractor.extract(reference)?, extractor.extract(generated)?);
-    if a.frames != b.frames {
-        return Err(Error::mismatch("metrics: frames", a.frames, b.frames));
-    }
+    let (a, b) = log_mels(reference, generated)?;
     let differences = a.data.iter().zip(&b.data).map(|(a, b)| f64::from(a - b));
     let (absolute, square) =
         differences.fold((0.0, 0.0), |(absolute, square), d| (absolute + d.abs(), square + d * d));
     let count = a.data.len() as f64;
     Ok(LogMelDistance { mae: absolute / count, mse: square / count, mcd13_db: mcd(&a, &b) })
+}
+
+/// How far the log-mels of two clips are apart, whatever their levels: the variance of the differences.
+///
+/// # Errors
+/// As [`log_mel`].
+pub(super) fn shape_distance(reference: &[f32], generated: &[f32]) -> Result<f64> {
+    let (a, b) = log_mels(reference, generated)?;
+    let differences = a.data.iter().zip(&b.data).map(|(a, b)| f64::from(a - b));
+    let (sum, square) = differences.fold((0.0, 0.0), |(sum, square), d| (sum + d, square + d * d));
+    let count = a.data.len() as f64;
+    Ok(square / count - (sum / count).powi(2))
+}
+
+fn log_mels(reference: &[f32], generated: &[f32]) -> Result<(Mel, Mel)> {
+    let mut extractor = MelExtractor::new(&MelConfig::default())?;
+    let (a, b) = (extractor.extract(reference)?, extractor.extract(generated)?);
+    if a.frames != b.frames {
+        return Err(Error::mismatch("metrics: frames", a.frames, b.frames));
+    }
+    Ok((a, b))
 }
 
 /// See [`LogMelDistance::mcd13_db`].
