@@ -66,9 +66,10 @@ impl Noise {
         }
     }
 
-    /// As [`Noise::fill`], with values that are anything from 0 to below 1, all as likely.
-    pub(crate) fn fill_evenly(&self, stream: u64, first_position: u64, out: &mut [f32]) {
-        let mut words = self.words(stream, first_position);
+    /// Writes the first values of `stream` into `out`, from 0 to below 1 and all as likely, where
+    /// [`Noise::fill`] has normal ones.
+    pub(crate) fn fill_evenly(&self, stream: u64, out: &mut [f32]) {
+        let mut words = self.words(stream, 0);
         // 24 bits are what a value holds.
         out.iter_mut().for_each(|value| *value = (words.next_u32() >> 8) as f32 / (1 << 24) as f32);
     }
@@ -166,6 +167,18 @@ mod tests {
                 prop_assert_eq!(&whole[at..at + length], &piece[..]);
                 at += length;
             }
+        }
+    }
+
+    #[test]
+    fn even_values_are_even() {
+        let mut values = vec![f32::NAN; 100_000];
+        Noise::new(3).fill_evenly(1, &mut values);
+        assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
+        for tenth in 0..10 {
+            let count = values.iter().filter(|value| (**value * 10.0) as usize == tenth).count();
+            // Five standard deviations.
+            assert!(count.abs_diff(10_000) < 475, "{tenth}: {count}");
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) struct LowBand {
     pub factor: usize,
     /// How many of the mel's bands lie in it.
     pub bands: usize,
-    /// How many bins of a spectrum.
+    /// How many of its spectra's bins.
     pub top: usize,
     /// From one of them to the next, in Hz.
     pub spacing: f32,

@@ -165,12 +165,16 @@ impl Trials {
             let tiles: Vec<Tile> = (parity..count)
                 .step_by(2)
                 .filter_map(|index| {
-                    let mut tile = self.tile((index * long, long, offset), held)?;
+                    let first = (index * long).saturating_sub(offset);
+                    let mut tile = self.tile(first..(index + 1) * long - offset, held)?;
                     let misfit: f32 = self.misfits[tile.frames.clone()].iter().sum();
                     if let Some(slack) = slack {
                         let stream = ((sweep as u64) << 32) | index as u64;
-                        let stir = || Change::Stir { frames: self.worst(&tile.frames), stream };
-                        tile.change = if turns { Change::Turn { stream } } else { stir() };
+                        tile.change = if turns {
+                            Change::Turn { stream }
+                        } else {
+                            Change::Stir { frames: self.worst(&tile.frames), stream }
+                        };
                         tile.limit = misfit * (1.0 + slack);
                     }
                     let bad = misfit > PASSABLE * mean * long as f32;
@@ -193,11 +197,10 @@ impl Trials {
         &self.targets[frame * self.band.bands..(frame + 1) * self.band.bands]
     }
 
-    /// The tile of `long` frames from `first` on, less `offset`; none where most of it is held.
-    fn tile(&self, (first, long, offset): (usize, usize, usize), held: usize) -> Option<Tile> {
+    /// The tile of the frames `own`, as far as there are so many; none where most of it is held.
+    fn tile(&self, own: Range<usize>, held: usize) -> Option<Tile> {
         let frames = self.misfits.len();
-        let end = (first + long - offset).min(frames);
-        let first = first.saturating_sub(offset);
+        let (first, end) = (own.start, own.end.min(frames));
         let span = |frame| self.stft.span(frame);
         // From where the window of the frame before ends, so that tiles lie side by side.
         let from = if first == 0 { 0 } else { span(first - 1).end };

@@ -41,7 +41,8 @@ pub fn log_mel(reference: &[f32], generated: &[f32]) -> Result<LogMelDistance> {
     Ok(LogMelDistance { mae: absolute / count, mse: square / count, mcd13_db: mcd(&a, &b) })
 }
 
-/// How far the log-mels of two clips are apart, whatever their levels: the variance of the differences.
+/// How far the log-mels of two clips are apart, whatever their levels: the variance of the differences, in
+/// nat^2.
 ///
 /// # Errors
 /// As [`log_mel`].

@@ -22,7 +22,7 @@ const HEIGHTS: Range<f32> = 60.0..530.0;
 /// How far an edge goes for the quietest bin, in Hz.
 const EDGE: f32 = 70.0;
 
-/// A part, and what its spectra are multiplied with.
+/// A part, whose bins may end beyond a spectrum's, and what its spectra are multiplied with.
 #[derive(Debug, PartialEq)]
 pub(super) struct Turn {
     pub frames: Range<usize>,
@@ -32,7 +32,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// A turn between seams of `frames`, whose `misfits` these are, and among bins below `top`, `spacing` Hz apart.
-    /// `magnitudes` gives those of all bins of a frame, added to its argument.
+    /// `draws` are from 0 to below 1; `magnitudes` adds those of a frame's bins to its argument.
     pub fn draw(
         draws: [f32; DRAWS],
         frames: &Range<usize>,
@@ -53,7 +53,7 @@ impl Turn {
         let mut sum = vec![0.0; top];
         frames.clone().for_each(|frame| magnitudes(frame, &mut sum));
         let reach = (EDGE / spacing) as usize;
-        // The top and the bottom are no edges; what is drawn beyond the top is.
+        // At the bottom and beyond the top there is no edge to move.
         let quietest = |bin: f32| {
             let bin = bin as usize;
             if bin == 0 || bin >= top {
@@ -64,6 +64,7 @@ impl Turn {
         };
         let whole = top as f32;
         let bins = if kind < 0.25 {
+            // Now and then all of it.
             0..quietest(whole * (0.07 + at))
         } else if kind < 0.5 {
             quietest(whole * at)..usize::MAX
@@ -129,7 +130,7 @@ mod tests {
         let low = turn([0.25, 0.9, 0.0, 0.0, 0.1, 0.5, 0.0]);
         assert_eq!((low.frames, low.bins), (102..105, 0..60));
         assert!((low.by - Complex32::I).norm() < 1e-6);
-        // To the right, three seams on, of which there is one; from bin 23, and 20 is near.
+        // To the right, four seams on, of which there is one; from bin 23, and 20 is near.
         let high = turn([0.5, 0.9, 0.9, 0.9, 0.4, 0.23, 0.0]);
         assert_eq!((high.frames, high.bins), (105..108, 20..usize::MAX));
         // From 102 to the left; 53 bins high, from bin 0.4 * 47 = 18 to 71, of which 60 is too far away.

@@ -137,7 +137,7 @@ impl Worker {
             }
             Change::Turn { stream } => {
                 let mut draws = [0.0; DRAWS];
-                of.noise.fill_evenly(*stream, 0, &mut draws);
+                of.noise.fill_evenly(*stream, &mut draws);
                 let misfits = &of.misfits[tile.frames.clone()];
                 let magnitudes = |frame: usize, sum: &mut [f32]| {
                     let now = self.stft.analyse(samples, origin, frame);
