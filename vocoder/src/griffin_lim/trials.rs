@@ -9,20 +9,21 @@
 //! sound ([`turn`]). A trial changes the samples of one tile alone, so that tiles which share no frame go side by
 //! side, and what is kept is an improvement of the whole.
 
+mod plan;
+mod running;
 mod turn;
 mod worker;
 
 use std::ops::Range;
 use std::sync::Mutex;
 
-use rayon::prelude::*;
-
 use super::GriffinLim;
 use super::low_band::LowBand;
-use super::search::own;
 use crate::mel::Mel;
 use crate::noise::Noise;
 use crate::stft::DecimatedStft;
+use plan::Plan;
+use running::Running;
 use worker::Worker;
 
 /// Frames from one tile to the next, where frames are stirred.
@@ -75,14 +76,14 @@ pub(super) struct Trials {
     workers: Vec<Mutex<Worker>>,
 }
 
-/// What one trial changes.
+/// A part of the clip that one trial changes.
+#[derive(Clone)]
 struct Tile {
-    samples: Range<usize>,
-    /// Those whose windows lie on its samples.
+    own: Range<usize>,
+    /// Those whose windows lie on its samples: its own, and as many of the next tile's as a window is long.
     frames: Range<usize>,
-    change: Change,
-    /// The most misfit that is kept.
-    limit: f32,
+    /// None where most of them are held.
+    samples: Range<usize>,
 }
 
 /// What a search of a tile begins with.
@@ -140,10 +141,9 @@ impl Trials {
     /// of the padded clip stay as they are.
     pub fn run(&mut self, sweeps: usize, held: usize) {
         let held = held.div_ceil(self.band.factor);
-        self.sweep(0, held, None);
-        for sweep in 1..=sweeps {
-            self.sweep(sweep, held, Some(SLACK * (1.0 - sweep as f32 / sweeps as f32)));
-        }
+        let plan = Plan::new((0..=sweeps).map(|sweep| self.tiles(sweep, held)));
+        let (sound, misfits) = (std::mem::take(&mut self.sound), std::mem::take(&mut self.misfits));
+        (self.sound, self.misfits) = Running::new(self, &plan, sound, misfits).run();
     }
 
     /// Brings what has changed to `padded`, the sound at its full rate.
@@ -153,75 +153,36 @@ impl Trials {
         self.band.put(&change, padded);
     }
 
-    /// A trial of every tile that fits badly, with some `slack`; without, a search of every tile.
-    fn sweep(&mut self, sweep: usize, held: usize, slack: Option<f32>) {
-        let mean = self.misfits.iter().sum::<f32>() / self.misfits.len() as f32;
-        let turns = slack.is_some() && sweep % 2 == 1;
-        let long = if turns { TURN_TILE } else { TILE };
-        let offset = sweep * STRIDE % long;
-        let count = (self.misfits.len() + offset).div_ceil(long);
-        // Every other tile: those between share frames with them.
-        for parity in 0..2 {
-            let tiles: Vec<Tile> = (parity..count)
-                .step_by(2)
-                .filter_map(|index| {
-                    let first = (index * long).saturating_sub(offset);
-                    let mut tile = self.tile(first..(index + 1) * long - offset, held)?;
-                    let misfit: f32 = self.misfits[tile.frames.clone()].iter().sum();
-                    if let Some(slack) = slack {
-                        let stream = ((sweep as u64) << 32) | index as u64;
-                        tile.change = if turns {
-                            Change::Turn { stream }
-                        } else {
-                            Change::Stir { frames: self.worst(&tile.frames), stream }
-                        };
-                        tile.limit = misfit * (1.0 + slack);
-                    }
-                    let bad = misfit > PASSABLE * mean * long as f32;
-                    (slack.is_none() || bad).then_some(tile)
-                })
-                .collect();
-            let this = &*self;
-            let attempt = |tile: &Tile| own(&this.workers, |worker| worker.attempt(this, tile));
-            let found: Vec<Option<Found>> = tiles.par_iter().map(attempt).collect();
-            for (tile, found) in tiles.into_iter().zip(found) {
-                if let Some(found) = found {
-                    self.sound[tile.samples].copy_from_slice(&found.samples);
-                    self.misfits[tile.frames].copy_from_slice(&found.misfits);
-                }
-            }
-        }
-    }
-
     fn target(&self, frame: usize) -> &[f32] {
         &self.targets[frame * self.band.bands..(frame + 1) * self.band.bands]
     }
 
-    /// The tile of the frames `own`, as far as there are so many; none where most of it is held.
-    fn tile(&self, own: Range<usize>, held: usize) -> Option<Tile> {
-        let frames = self.misfits.len();
+    /// The tiles of a sweep, in order.
+    fn tiles(&self, sweep: usize, held: usize) -> Vec<Tile> {
+        let long = length(sweep);
+        let offset = sweep * STRIDE % long;
+        let count = (self.weights.len() + offset).div_ceil(long);
+        let own = |index: usize| (index * long).saturating_sub(offset)..(index + 1) * long - offset;
+        (0..count).map(|index| self.tile(own(index), held)).collect()
+    }
+
+    /// The tile of the frames `own`, as far as there are so many.
+    fn tile(&self, own: Range<usize>, held: usize) -> Tile {
+        let frames = self.weights.len();
         let (first, end) = (own.start, own.end.min(frames));
         let span = |frame| self.stft.span(frame);
         // From where the window of the frame before ends, so that tiles lie side by side.
         let from = if first == 0 { 0 } else { span(first - 1).end };
         let to = if end == frames { self.sound.len() } else { span(end - 1).end };
-        if held > usize::midpoint(from, to) {
-            return None;
-        }
         let last = (end..frames).take_while(|frame| span(*frame).start < to).last();
-        let frames = first..last.map_or(end, |last| last + 1);
-        let samples = from.max(held)..to;
-        Some(Tile { samples, frames, change: Change::Nothing, limit: f32::INFINITY })
+        let samples = if held > usize::midpoint(from, to) { to..to } else { from.max(held)..to };
+        Tile { own: first..end, frames: first..last.map_or(end, |last| last + 1), samples }
     }
+}
 
-    /// The frames to stir: those about the one of `frames` that fits worst.
-    fn worst(&self, frames: &Range<usize>) -> Range<usize> {
-        let half = STIRRED / 2;
-        let inner = frames.start + half..frames.end.saturating_sub(half);
-        let worse = |a: &usize, b: &usize| self.misfits[*a].total_cmp(&self.misfits[*b]);
-        let worst = inner.max_by(worse).unwrap_or(usize::midpoint(frames.start, frames.end));
-        worst.saturating_sub(half).max(frames.start)..(worst + half).min(frames.end)
-    }
+/// Of a sweep's tiles, in frames; odd ones turn.
+fn length(sweep: usize) -> usize {
+    if sweep % 2 == 1 { TURN_TILE } else { TILE }
 }
 
 #[cfg(test)]
@@ -241,10 +202,6 @@ mod tests {
         let found = search.render(&mel).unwrap();
         let sounds = [padded(config, &tone), padded(config, &found)];
         (mel, sounds)
-    }
-
-    fn total(trials: &Trials) -> f32 {
-        trials.misfits.iter().sum()
     }
 
     #[test]
@@ -272,24 +229,45 @@ mod tests {
 
     #[test]
     fn what_is_kept_fits_better_and_is_counted_right() {
+        const SWEEPS: usize = 8;
         let config = MelConfig::default();
         let (mel, [_, found]) = clip(&config);
         let mut trials = Trials::new(&GriffinLim::default(), &mel, &found).unwrap();
-        trials.sweep(0, 0, None);
-        let searched = total(&trials);
-        let mut before = searched;
-        for sweep in 1..9 {
-            trials.sweep(sweep, 0, Some(0.0));
-            assert!(total(&trials) <= before, "sweep {sweep}: {} of {before}", total(&trials));
-            before = total(&trials);
+        // One trial after another.
+        let plan = Plan::new((0..=SWEEPS).map(|sweep| trials.tiles(sweep, 0)));
+        let running = Running::new(&trials, &plan, trials.sound.clone(), trials.misfits.clone());
+        let mut searched = 0.0;
+        for (number, trial) in plan.trials.iter().enumerate() {
+            let of = || {
+                let state = running.state();
+                let tile: f32 = state.misfits[trial.tile.frames.clone()].iter().sum();
+                (tile, state.misfits.iter().sum::<f32>())
+            };
+            let (before, all) = of();
+            running.trial(number);
+            let (after, _) = of();
+            if trial.sweep == 0 {
+                searched = all;
+            } else {
+                let slack = SLACK * (1.0 - trial.sweep as f32 / SWEEPS as f32);
+                assert!(after <= before * (1.0 + slack + 1e-6), "{number}: {after} of {before}");
+            }
         }
-        assert!(before < 0.7 * searched, "{before} of {searched}");
+        let (sound, misfits) = {
+            let state = running.state();
+            (state.sound.clone(), state.misfits.clone())
+        };
+        let left: f32 = misfits.iter().sum();
+        assert!(left < 0.7 * searched, "{left} of {searched}");
         // Tiles count the frames that they change, and no others change.
         let mut worker = Worker::new(&config, &trials.band);
-        for (frame, misfit) in trials.misfits.iter().enumerate() {
-            let now = worker.misfit(&trials, &trials.sound, 0, frame);
+        for (frame, misfit) in misfits.iter().enumerate() {
+            let now = worker.misfit(&trials, &sound, 0, frame);
             assert!((now - misfit).abs() <= 1e-3 * now + 1e-9, "{frame}: {misfit} for {now}");
         }
+        // In any order that they may have, they find the same.
+        trials.run(SWEEPS, 0);
+        assert!(trials.sound == sound && trials.misfits == misfits);
     }
 
     #[test]

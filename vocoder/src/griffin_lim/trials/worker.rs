@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use realfft::num_complex::Complex32;
 
+use super::running::Attempt;
 use super::turn::{DRAWS, Turn};
 use super::{Change, Found, STIR, Tile, Trials};
 use crate::griffin_lim::aim::{self, Aim, with_magnitude};
@@ -66,15 +67,24 @@ impl Worker {
         of.scales[frame] * self.aim.misfit(now, of.target(frame), &mut self.magnitudes)
     }
 
-    /// The tile after a trial, if it is to be kept.
-    pub fn attempt(&mut self, of: &Trials, tile: &Tile) -> Option<Found> {
+    /// Takes the part of `sound` that a trial of `tile` looks at.
+    pub fn take(&mut self, sound: &[f32], tile: &Tile) {
+        self.samples.clear();
+        self.samples.extend_from_slice(&sound[self.under(tile)]);
+    }
+
+    /// The samples under the tile's frames.
+    fn under(&self, tile: &Tile) -> Range<usize> {
         let (first, last) = (tile.frames.start, tile.frames.end - 1);
         let origin = self.stft.span(first).start.min(tile.samples.start);
-        let end = self.stft.span(last).end.max(tile.samples.end);
+        origin..self.stft.span(last).end.max(tile.samples.end)
+    }
+
+    /// What a trial makes of the part that was [taken](Worker::take), if it is to be kept.
+    pub fn attempt(&mut self, of: &Trials, attempt: &Attempt) -> Option<Found> {
+        let origin = self.under(attempt.tile).start;
         let mut samples = std::mem::take(&mut self.samples);
-        samples.clear();
-        samples.extend_from_slice(&of.sound[origin..end]);
-        let found = self.search(of, tile, &mut samples, origin);
+        let found = self.search(of, attempt, &mut samples, origin);
         self.samples = samples;
         found
     }
@@ -82,18 +92,19 @@ impl Worker {
     fn search(
         &mut self,
         of: &Trials,
-        tile: &Tile,
+        attempt: &Attempt,
         samples: &mut [f32],
         origin: usize,
     ) -> Option<Found> {
+        let tile = attempt.tile;
         let values = tile.frames.len() * self.stft.bins();
         self.spectra.resize(values, Complex32::ZERO);
         self.before.resize(values, Complex32::ZERO);
-        let start = self.start(of, tile, samples, origin);
+        let start = self.start(of, attempt, samples, origin);
         for round in 0..ROUNDS {
             if let Some((_, times)) = CHECKS.iter().find(|(check, _)| *check == round) {
                 let misfit: f32 = self.misfits(of, samples, origin, &tile.frames).iter().sum();
-                if misfit > times * tile.limit {
+                if misfit > times * attempt.limit {
                     return None;
                 }
             }
@@ -104,7 +115,7 @@ impl Worker {
             self.synthesise(of, tile, samples, origin);
         }
         let misfits = self.misfits(of, samples, origin, &tile.frames);
-        (misfits.iter().sum::<f32>() < tile.limit).then(|| Found {
+        (misfits.iter().sum::<f32>() < attempt.limit).then(|| Found {
             samples: samples[tile.samples.start - origin..tile.samples.end - origin].to_vec(),
             misfits,
         })
@@ -120,15 +131,16 @@ impl Worker {
         frames.clone().map(|frame| self.misfit(of, samples, origin, frame)).collect()
     }
 
-    /// Draws what the tile's change says.
+    /// Draws what the change says.
     fn start<'a>(
         &mut self,
         of: &Trials,
-        tile: &'a Tile,
+        attempt: &'a Attempt,
         samples: &[f32],
         origin: usize,
     ) -> Option<Start<'a>> {
-        match &tile.change {
+        let frames = &attempt.tile.frames;
+        match &attempt.change {
             Change::Nothing => None,
             Change::Stir { frames, stream } => {
                 self.noise.resize(2 * self.stft.bins() * frames.len(), 0.0);
@@ -138,13 +150,12 @@ impl Worker {
             Change::Turn { stream } => {
                 let mut draws = [0.0; DRAWS];
                 of.noise.fill_evenly(*stream, &mut draws);
-                let misfits = &of.misfits[tile.frames.clone()];
                 let magnitudes = |frame: usize, sum: &mut [f32]| {
                     let now = self.stft.analyse(samples, origin, frame);
                     sum.iter_mut().zip(now).for_each(|(sum, value)| *sum += value.norm());
                 };
                 let band = (of.band.top, of.band.spacing);
-                Some(Start::Turn(Turn::draw(draws, &tile.frames, misfits, band, magnitudes)))
+                Some(Start::Turn(Turn::draw(draws, frames, &attempt.misfits, band, magnitudes)))
             }
         }
     }
