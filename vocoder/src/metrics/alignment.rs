@@ -125,6 +125,8 @@ fn correlate(a: &[f64], b: &[f64], farthest: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::noise::Noise;
 
@@ -191,6 +193,30 @@ mod tests {
         // Late as well as turned.
         let late = [&[0.0; 480], &b[..47_520]].concat();
         assert!((find_lag(&a, &late) - 480).abs() <= 60, "{}", find_lag(&a, &late));
+    }
+
+    #[test]
+    fn a_recording_whose_phases_are_turned_has_no_lag() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/eval/kerstin-0268.flac");
+        let sound = crate::audio::read_at(&path, SAMPLE_RATE).unwrap().audio.samples.clone();
+        for degrees in [30.0, 60.0, 90.0f64] {
+            let mut planner = RealFftPlanner::<f64>::new();
+            let size = (2 * sound.len()).next_power_of_two();
+            let (forward, inverse) =
+                (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
+            let mut padded = forward.make_input_vec();
+            padded.iter_mut().zip(&sound).for_each(|(to, from)| *to = f64::from(*from));
+            let mut spectrum = forward.make_output_vec();
+            forward.process(&mut padded, &mut spectrum).unwrap();
+            let by = Complex64::from_polar(1.0, degrees.to_radians());
+            spectrum[1..size / 2].iter_mut().for_each(|v| *v *= by);
+            let mut turned = inverse.make_output_vec();
+            inverse.process(&mut spectrum, &mut turned).unwrap();
+            let turned: Vec<f32> =
+                turned[..sound.len()].iter().map(|x| (x / size as f64) as f32).collect();
+            assert_eq!(find_lag(&sound, &turned), 0, "{degrees}");
+        }
     }
 
     #[test]

@@ -41,17 +41,17 @@ pub fn log_mel(reference: &[f32], generated: &[f32]) -> Result<LogMelDistance> {
     Ok(LogMelDistance { mae: absolute / count, mse: square / count, mcd13_db: mcd(&a, &b) })
 }
 
-/// How far the log-mels of two clips are apart, whatever their levels: the variance of the differences, in
-/// nat^2.
+/// How far the log-mels of two clips are apart, whatever their levels: the mean absolute difference from the mean
+/// difference, in nat. Squares would be decided by the few bands that are next to silent.
 ///
 /// # Errors
 /// As [`log_mel`].
 pub(super) fn shape_distance(reference: &[f32], generated: &[f32]) -> Result<f64> {
     let (a, b) = log_mels(reference, generated)?;
-    let differences = a.data.iter().zip(&b.data).map(|(a, b)| f64::from(a - b));
-    let (sum, square) = differences.fold((0.0, 0.0), |(sum, square), d| (sum + d, square + d * d));
+    let differences = || a.data.iter().zip(&b.data).map(|(a, b)| f64::from(a - b));
     let count = a.data.len() as f64;
-    Ok(square / count - (sum / count).powi(2))
+    let mean = differences().sum::<f64>() / count;
+    Ok(differences().map(|d| (d - mean).abs()).sum::<f64>() / count)
 }
 
 fn log_mels(reference: &[f32], generated: &[f32]) -> Result<(Mel, Mel)> {
