@@ -7,7 +7,7 @@
 //! changed in a few frames, the frames about them are searched, and if these fit better than before, they stay.
 //! What is changed is, in turn, the frames that fit worst, stirred with noise, and the angle of a part of the
 //! sound ([`turn`]). A trial changes the samples of one tile alone, so that tiles which share no frame go side by
-//! side, and what is kept is an improvement of the whole.
+//! side ([`plan`]), and what is kept is an improvement of the whole.
 
 mod plan;
 mod running;
@@ -77,7 +77,6 @@ pub(super) struct Trials {
 }
 
 /// A part of the clip that one trial changes.
-#[derive(Clone)]
 struct Tile {
     own: Range<usize>,
     /// Those whose windows lie on its samples: its own, and as many of the next tile's as a window is long.
