@@ -78,6 +78,7 @@ pub(super) struct Trials {
 
 /// A part of the clip that one trial changes.
 struct Tile {
+    /// Frames of the clip, each of one tile of a sweep.
     own: Range<usize>,
     /// Those whose windows lie on its samples: its own, and as many of the next tile's as a window is long.
     frames: Range<usize>,
@@ -242,9 +243,9 @@ mod tests {
                 let tile: f32 = state.misfits[trial.tile.frames.clone()].iter().sum();
                 (tile, state.misfits.iter().sum::<f32>())
             };
-            let (before, all) = of();
+            let (before, _) = of();
             running.trial(number);
-            let (after, _) = of();
+            let (after, all) = of();
             if trial.sweep == 0 {
                 searched = all;
             } else {

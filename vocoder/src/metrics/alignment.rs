@@ -14,9 +14,8 @@ const MAX_LAG_MS: usize = 50;
 
 /// Samples by which `generated` is late, within +-50 ms: at the maximum of the cross-correlation if
 /// that is above 0.5, else at that of the logarithmic energies per millisecond, which phases leave
-/// alone (vocoders such as Griffin-Lim invent them). 0 for silence, and where
-/// the log-mels fit no better for the lag: a voice whose phases are turned is most like itself a part of a
-/// period away.
+/// alone (vocoders such as Griffin-Lim invent them). 0 for silence, and where the log-mels fit no better for
+/// the lag: a voice whose phases are turned is most like itself a part of a period away.
 pub fn find_lag(reference: &[f32], generated: &[f32]) -> isize {
     let shared = reference.len().min(generated.len());
     let (a, b) = (&reference[..shared], &generated[..shared]);
